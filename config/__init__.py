@@ -1,0 +1,1 @@
+"""What a process must know before it starts: settings, connections, logging."""

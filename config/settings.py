@@ -1,0 +1,182 @@
+"""Settings, read once from the environment and `.env`."""
+
+import os
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Group(BaseModel):
+    """A group of settings that share a prefix."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(Group):
+    """Where state lives."""
+
+    url: str = ""  # empty: the embedded Postgres of `make up`
+    pool_size: int = 10
+    connect_timeout_s: int = 5
+
+
+class RedisSettings(Group):
+    """Where hints and live tokens travel. Losing everything in it loses nothing but time."""
+
+    url: str = ""  # empty: the embedded Valkey of `make up`
+    timeout_s: float = 1.0
+
+
+class BrokerSettings(Group):
+    """Where Celery's messages travel, when not through Redis."""
+
+    url: str = ""
+
+
+class BlobSettings(Group):
+    """Where large bytes lie: any fsspec address."""
+
+    url: str = "file://.longrun/blobs"
+    unreferenced_hours: int = 24
+
+
+class LocalSettings(Group):
+    """The embedded stack of `make up`."""
+
+    dir: str = ".longrun"
+
+
+class WebSettings(Group):
+    """The address the API listens on."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+
+class FlowerSettings(Group):
+    """Flower's address. The password is required outside the local stack."""
+
+    host: str = "127.0.0.1"
+    port: int = 5555
+    user: str = "operator"
+    password: SecretStr = SecretStr("")
+
+
+class ModelSettings(Group):
+    """Which model serves which purpose, by LiteLLM's `provider/name`."""
+
+    chat: str = "offline/own-words"
+    analysis: str = "offline/own-words"
+    rewrite: str = "offline/own-words"
+    plan: str = "offline/own-words"
+    embedding: str = "offline/hashing"
+    rerank: str = ""
+
+
+class LLMSettings(Group):
+    """How model providers are reached."""
+
+    api_base: str = ""
+    api_key: SecretStr = SecretStr("")
+    connect_timeout_s: float = 10.0
+    timeout_s: float = 120.0  # between two bytes of an answer
+    total_timeout_s: float = 600.0
+
+
+class FetchSettings(Group):
+    """Limits of outgoing requests to addresses that users name."""
+
+    timeout_s: float = 120.0
+    max_bytes: int = 100 * 1024 * 1024
+    max_redirects: int = 5
+    allow_loopback: bool = False
+
+
+class UploadSettings(Group):
+    """Limits of incoming files."""
+
+    max_bytes: int = 100 * 1024 * 1024
+
+
+class EngineSettings(Group):
+    """The engine's clock. Tests shorten these times; figures in the docs hold at the defaults."""
+
+    beat_s: float = 2.0  # a node says that it lives
+    dead_after_s: float = 20.0  # no beat for so long: the node is cut off
+    dispatch_s: float = 1.0  # the dispatcher looks for due work
+    unclaimed_s: float = 15.0  # a hint that nobody took is sent again
+    restart_grace_s: float = 15.0  # after Postgres restarts, silence proves nothing
+    idle_s: float = 900.0  # a step without progress for so long is taken back
+    retry_base_s: float = 1.0
+    retry_max_s: float = 300.0
+    cancel_poll_s: float = 0.25  # how stale a running step's view of "cancel" may be
+
+
+class StreamSettings(Group):
+    """Token streams and their readers."""
+
+    flush_s: float = 0.025
+    flush_chars: int = 128
+    compact_s: float = 1.0
+    keep_s: int = 3600  # in Redis, after the end; Postgres keeps the text as long as the job
+    ping_s: float = 15.0
+    silence_s: float = 1.0  # nothing heard for so long: read the log again
+    client_buffer: int = 256  # frames waiting for one slow reader before it falls back to replay
+    send_timeout_s: float = 30.0
+    token_ttl_s: int = 60
+
+
+class RetentionSettings(Group):
+    """How long things are kept."""
+
+    jobs_days: int = 30
+    idempotency_hours: int = 24
+
+
+class BooksSettings(Group):
+    """How a book is read in."""
+
+    cast_size: int = 12  # characters given a voice
+    min_mentions: int = 5
+    chunk_tokens: int = 400
+    chunk_overlap_tokens: int = 60
+    top_k: int = 8
+    history_messages: int = 10
+
+
+class Settings(BaseSettings):
+    """Every knob of the platform: `DATABASE_URL` sets `settings.database.url`."""
+
+    model_config = SettingsConfigDict(
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_file=os.environ.get("LONGRUN_ENV_FILE", ".env"),
+        extra="ignore",
+        frozen=True,
+    )
+
+    environment: Literal["local", "production"] = "production"
+    secret_key: SecretStr = SecretStr("development-only-secret-key-of-longrun")
+    service_token: SecretStr = SecretStr("")
+    trust_gateway: bool = False
+    guest_access: bool = False
+
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    broker: BrokerSettings = BrokerSettings()
+    blob: BlobSettings = BlobSettings()
+    local: LocalSettings = LocalSettings()
+    web: WebSettings = WebSettings()
+    flower: FlowerSettings = FlowerSettings()
+    models: ModelSettings = ModelSettings()
+    llm: LLMSettings = LLMSettings()
+    fetch: FetchSettings = FetchSettings()
+    upload: UploadSettings = UploadSettings()
+    engine: EngineSettings = EngineSettings()
+    stream: StreamSettings = StreamSettings()
+    retention: RetentionSettings = RetentionSettings()
+    books: BooksSettings = BooksSettings()
+
+
+settings = Settings()
