@@ -1,0 +1,35 @@
+"""What all tables share: time-ordered ids and UTC times."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import uuid6
+from sqlalchemy import DateTime
+from sqlmodel import Field, SQLModel
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def new_id() -> UUID:
+    """Return a UUID version 7 (RFC 9562): ids sort by the time they were made."""
+    return UUID(bytes=uuid6.uuid7().bytes)
+
+
+def now() -> datetime:
+    """Return the present moment in UTC."""
+    return datetime.now(UTC)
+
+
+def timestamp(*, nullable: bool = False, default_now: bool = False) -> Any:
+    """Declare a `timestamptz` column."""
+    extra: dict[str, Any] = {"default_factory": now} if default_now else {}
+    if nullable:
+        extra["default"] = None
+    return Field(sa_type=DateTime(timezone=True), nullable=nullable, **extra)

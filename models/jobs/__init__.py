@@ -1,0 +1,1 @@
+"""Jobs: the persisted life of every long operation."""

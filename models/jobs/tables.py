@@ -1,0 +1,227 @@
+"""The tables of the engine. In Postgres alone lies the truth about a job.
+
+A *job* is one execution of a pipeline; its *step* rows are its plan. An *event* is one line of the
+job's log; a *stream segment* holds the model tokens it has streamed. A *node* is a worker process.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from models.base import new_id, timestamp
+
+
+class JobStatus(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"  # for a person's answer
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    SUCCEEDED_DEGRADED = "succeeded_degraded"  # some items failed, by the step's policy
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class StepStatus(StrEnum):
+    """Where a step is in its life."""
+
+    PENDING = "pending"  # a predecessor is not done
+    READY = "ready"  # may run; a hint may be on its way
+    RUNNING = "running"
+    WAITING = "waiting"  # for a person's answer
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset(
+    {JobStatus.SUCCEEDED, JobStatus.SUCCEEDED_DEGRADED, JobStatus.FAILED, JobStatus.CANCELLED}
+)
+STEP_TERMINAL = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.CANCELLED})
+
+
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_is_known")
+
+
+def _json(*, nullable: bool = True) -> Any:
+    return Column(JSONB(none_as_null=True), nullable=nullable)
+
+
+class Job(SQLModel, table=True):
+    """One execution of a pipeline."""
+
+    __table_args__ = (
+        _one_of("status", JobStatus),
+        CheckConstraint(
+            "(finished_at IS NOT NULL) = (status IN "
+            "('succeeded', 'succeeded_degraded', 'failed', 'cancelled'))",
+            name="finished_when_terminal",
+        ),
+        Index("ix_job_owner_id_id", "owner_id", "id"),
+        Index("ix_job_finished_at", "finished_at"),
+        Index("ix_job_live", "status", postgresql_where=text("finished_at IS NULL")),
+        Index("ix_job_deadline", "deadline_at", postgresql_where=text("finished_at IS NULL")),
+    )
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    public_id: str | None = Field(default=None, unique=True)
+    pipeline: str
+    fingerprint: str
+    owner_id: UUID = Field(foreign_key="user.id", ondelete="CASCADE")
+    input: dict[str, Any] = Field(sa_column=_json(nullable=False))
+    status: JobStatus = Field(default=JobStatus.QUEUED, sa_column=Column(String, nullable=False))
+    progress: float = 0.0  # 0..1
+    parts: int = Field(sa_column=Column(SmallInteger, nullable=False))  # positions of the plan
+    priority: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    event_seq: int = 0  # number of the last event
+    error: dict[str, Any] | None = Field(default=None, sa_column=_json())
+    parent_id: UUID | None = Field(
+        default=None, foreign_key="job.id", ondelete="SET NULL", index=True
+    )
+    forked_from: UUID | None = Field(
+        default=None, foreign_key="job.id", ondelete="SET NULL", index=True
+    )
+    cancel_requested_at: datetime | None = timestamp(nullable=True)
+    deadline_at: datetime | None = timestamp(nullable=True)
+    created_at: datetime = timestamp(default_now=True)
+    started_at: datetime | None = timestamp(nullable=True)
+    finished_at: datetime | None = timestamp(nullable=True)
+
+
+class Step(SQLModel, table=True):
+    """One step of one job, or one item of a step that runs once for each of a list."""
+
+    __table_args__ = (
+        _one_of("status", StepStatus),
+        CheckConstraint(
+            "(status = 'running') = (lease_until IS NOT NULL)", name="leased_while_running"
+        ),
+        CheckConstraint("status <> 'succeeded' OR output IS NOT NULL", name="success_has_output"),
+        UniqueConstraint("job_id", "position", "name", "item_key", name="uq_step_place"),
+        Index(
+            "ix_step_due",
+            "queue",
+            text("priority DESC"),
+            "ready_at",
+            postgresql_where=text("status = 'ready' AND published_at IS NULL"),
+        ),
+        Index(
+            "ix_step_published",
+            "queue",
+            "published_at",
+            postgresql_where=text("status = 'ready' AND published_at IS NOT NULL"),
+        ),
+        Index("ix_step_running", "node", postgresql_where=text("status = 'running'")),
+    )
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    job_id: UUID = Field(foreign_key="job.id", ondelete="CASCADE")
+    position: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    name: str
+    item_key: str = ""
+    item_index: int = 0
+    fan_out: bool = False  # stands for the items of an `each` that are not known yet
+    chain: int | None = None  # rows with the same number are published as one Celery chain
+    queue: str
+    priority: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
+    status: StepStatus = Field(default=StepStatus.PENDING, sa_column=Column(String, nullable=False))
+    generation: int = 1  # which publication is the valid one
+    attempt: int = 0
+    max_attempts: int
+    epoch: int = 0  # fencing number of the attempt
+    node: UUID | None = None
+    pid: int | None = None
+    lease_until: datetime | None = timestamp(nullable=True)
+    idle_deadline: datetime | None = timestamp(nullable=True)
+    ready_at: datetime | None = timestamp(nullable=True)  # not to be published before
+    published_at: datetime | None = timestamp(nullable=True)
+    progress: dict[str, Any] | None = Field(default=None, sa_column=_json())
+    checkpoint: dict[str, Any] | None = Field(default=None, sa_column=_json())
+    question: dict[str, Any] | None = Field(default=None, sa_column=_json())
+    answer: dict[str, Any] | None = Field(default=None, sa_column=_json())
+    output: dict[str, Any] | None = Field(default=None, sa_column=_json())
+    error: dict[str, Any] | None = Field(default=None, sa_column=_json())
+    started_at: datetime | None = timestamp(nullable=True)
+    finished_at: datetime | None = timestamp(nullable=True)
+
+
+class JobEvent(SQLModel, table=True):
+    """One line of a job's log. Numbers are dense from 1."""
+
+    __tablename__ = "job_event"
+
+    job_id: UUID = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
+    seq: int = Field(primary_key=True)
+    type: str
+    data: dict[str, Any] = Field(sa_column=_json(nullable=False))
+    at: datetime = timestamp(default_now=True)
+
+
+class StreamSegment(SQLModel, table=True):
+    """A run of streamed entries of one attempt.
+
+    Entry k (from 1) of the attempt with epoch e has the number e * 10**9 + k: numbers grow over
+    attempts without anyone having to remember the last one."""
+
+    __tablename__ = "stream_segment"
+
+    job_id: UUID = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
+    first: int = Field(sa_column=Column(BigInteger, primary_key=True))
+    last: int = Field(sa_column=Column(BigInteger, nullable=False))
+    entries: list[list[str]] = Field(sa_column=_json(nullable=False))  # [kind, data] each
+
+
+class Idempotency(SQLModel, table=True):
+    """Which job a client's key has started."""
+
+    owner_id: UUID = Field(primary_key=True, foreign_key="user.id", ondelete="CASCADE")
+    route: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    request_hash: str
+    job_id: UUID = Field(foreign_key="job.id", ondelete="CASCADE", index=True)
+    created_at: datetime = timestamp(default_now=True)
+
+
+class Node(SQLModel, table=True):
+    """A worker's main process, what it serves and what it knows."""
+
+    id: UUID = Field(primary_key=True)
+    hostname: str
+    pid: int
+    slots: dict[str, int] = Field(sa_column=_json(nullable=False))  # queue -> concurrent steps
+    fingerprints: dict[str, str] = Field(sa_column=_json(nullable=False))  # pipeline -> declaration
+    draining: bool = False
+    started_at: datetime = timestamp(default_now=True)
+    beat_at: datetime = timestamp(default_now=True)
+
+
+class JobDaily(SQLModel, table=True):
+    """What pruned jobs amounted to, so that counters never fall. Rows are only added."""
+
+    __tablename__ = "job_daily"
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    day: date
+    pipeline: str
+    status: str
+    jobs: int
+    steps: int
+    attempts: int

@@ -1,0 +1,296 @@
+"""The tools a step may ask for by type.
+
+A step names a capability, never the library behind it. Implementations live in `tasks.adapters` and
+are imported by path when a worker first needs one (see `TOOLS`), so the API never loads them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel
+from sqlmodel import Session
+
+from models.blobs import Blob
+from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
+from tasks.progress import Ask, Checkpoint, Progress
+from tasks.streams import Tokens
+
+Purpose = Literal["chat", "analysis", "rewrite", "plan"]
+M = TypeVar("M", bound=BaseModel)
+
+
+class Message(BaseModel):
+    """One turn of a conversation with a model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Completion(BaseModel):
+    """A whole answer, and who gave it."""
+
+    text: str
+    model: str
+    offline: bool
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+class LLM(Protocol):
+    """A chat model, chosen by purpose in the settings (`MODELS_CHAT`, `MODELS_ANALYSIS`, …)."""
+
+    def name(self, purpose: Purpose) -> str:
+        """Return the LiteLLM name of the model that serves `purpose`."""
+        ...
+
+    def complete(
+        self,
+        messages: Sequence[Message],
+        *,
+        purpose: Purpose,
+        temperature: float = 0.0,
+        max_tokens: int | None = None,
+        extra: dict[str, object] | None = None,
+    ) -> Completion:
+        """Return the whole answer.
+
+        `extra` travels as the request's metadata; only the offline provider reads it.
+        Raises Unavailable (retried; with `retry_after_s` when the provider named one), or a
+        Refused (terminal) when the provider will never take this request.
+        """
+        ...
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        purpose: Purpose,
+        temperature: float = 0.0,
+        max_tokens: int | None = None,
+        extra: dict[str, object] | None = None,
+    ) -> Iterator[str]:
+        """Yield the answer's pieces as they come. Closing the iterator ends the request."""
+        ...
+
+
+class Structured(Protocol):
+    """A chat model that fills in a form."""
+
+    def fill(
+        self,
+        form: type[M],
+        messages: Sequence[Message],
+        *,
+        purpose: Purpose,
+        temperature: float = 0.0,
+        extra: dict[str, object] | None = None,
+    ) -> M:
+        """Return `form`, filled in. An invalid answer is shown to the model once more, then
+        raises Unavailable. Raises as `LLM.complete` does."""
+        ...
+
+
+class EmbeddingModel(BaseModel):
+    """Which model made some vectors, and their length."""
+
+    name: str
+    dimension: int
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors."""
+
+    def model(self) -> EmbeddingModel:
+        """Return the configured model and its dimension."""
+        ...
+
+    def embed(self, texts: Sequence[str], *, model: str | None = None) -> list[list[float]]:
+        """Return `(n, d)` vectors of unit length, in order, by `model` (default: configured).
+
+        Raises Unavailable, Refused."""
+        ...
+
+
+class Passage(BaseModel):
+    """A piece of a text that can be found again. `id` is derived, so storing twice is harmless."""
+
+    id: str
+    text: str
+    index: int  # place in the text, from 0
+    meta: dict[str, int | float | str | bool] = {}
+
+
+class Hit(BaseModel):
+    """A passage that was found. A higher score is nearer."""
+
+    passage: Passage
+    score: float
+
+
+class Vectors(Protocol):
+    """Semantic search over named collections."""
+
+    def create(self, collection: str, dimension: int) -> None:
+        """Make an empty collection, replacing one of that name. Safe to repeat."""
+        ...
+
+    def upsert(
+        self, collection: str, passages: Sequence[Passage], vectors: Sequence[Sequence[float]]
+    ) -> None:
+        """Store passages with their vectors. Safe to repeat."""
+        ...
+
+    def search(
+        self,
+        collection: str,
+        vector: Sequence[float],
+        *,
+        top_k: int,
+        up_to_index: int | None = None,
+    ) -> list[Hit]:
+        """Return the nearest passages, nearest first; score is the cosine, -1..1.
+
+        A missing collection has no hits. Raises Unavailable."""
+        ...
+
+    def count(self, collection: str) -> int:
+        """Return how many passages a collection holds; 0 for a missing one."""
+        ...
+
+    def drop(self, collection: str) -> None:
+        """Remove a collection. Safe to repeat."""
+        ...
+
+
+class Keywords(Protocol):
+    """Keyword search over named collections."""
+
+    def create(self, collection: str) -> None:
+        """Make an empty collection, replacing one of that name. Safe to repeat."""
+        ...
+
+    def upsert(self, collection: str, passages: Sequence[Passage]) -> None:
+        """Store passages. Safe to repeat."""
+        ...
+
+    def search(
+        self, collection: str, query: str, *, top_k: int, up_to_index: int | None = None
+    ) -> list[Hit]:
+        """Return the best matches, best first. A missing collection has no hits.
+
+        Raises Unavailable."""
+        ...
+
+    def count(self, collection: str) -> int:
+        """Return how many passages a collection holds; 0 for a missing one."""
+        ...
+
+    def drop(self, collection: str) -> None:
+        """Remove a collection. Safe to repeat."""
+        ...
+
+
+class Blobs(Protocol):
+    """Large bytes, immutable, kept under their sha256."""
+
+    def put(self, data: bytes) -> Blob:
+        """Store `data`. Safe to repeat."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes. Raises NotFound."""
+        ...
+
+
+class Fetch(Protocol):
+    """Files from addresses that users name, through the guarded client."""
+
+    def download(self, url: str, *, progress: Callable[[int, int], None] | None = None) -> bytes:
+        """Return the body. `progress(done_bytes, total_bytes)`; total 0 when unknown.
+
+        Raises FetchRefused (terminal: private address, too large, not found …), Unavailable."""
+        ...
+
+
+class Extractor(Protocol):
+    """Finds the cast of a book and who says what, chapter by chapter."""
+
+    version: str
+
+    def scan(self, text: str, chapter: Chapter) -> ChapterScan:
+        """Return the names and the evidence about them in one chapter."""
+        ...
+
+    def cast(self, scans: list[ChapterScan]) -> CastList:
+        """Merge the scans into the book's cast: names, aliases, gender, narrator."""
+        ...
+
+    def extract(self, text: str, chapter: Chapter, cast: CastList) -> ChapterReading:
+        """Return one chapter's mentions, quotations with speakers, and actions."""
+        ...
+
+    def finish(
+        self, text: str, chapters: list[Chapter], cast: CastList, readings: list[ChapterReading]
+    ) -> Reading:
+        """Put the chapters together: totals, relations, importance."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Where a tool comes from, and whether using it leaves the process."""
+
+    path: str  # `module:Class`, imported when a worker first needs it
+    outside: bool = True
+
+    def provide(self) -> Any:
+        """Return this process's instance."""
+        return _instance(self.path)
+
+
+@cache
+def _instance(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)()
+
+
+TOOLS: dict[Any, Tool] = {
+    LLM: Tool("tasks.adapters.llm:LiteLLM"),
+    Structured: Tool("tasks.adapters.llm:LiteLLM"),
+    Embedder: Tool("tasks.adapters.embeddings:LiteLLMEmbedder"),
+    Vectors: Tool("tasks.adapters.vectors:PgVectors"),
+    Keywords: Tool("tasks.adapters.keywords:PgKeywords"),
+    Blobs: Tool("config.blobs:BlobStore"),
+    Fetch: Tool("config.fetch:GuardedFetch"),
+    Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
+}
+
+# What the engine itself hands to a step: made anew for each attempt.
+ENGINE_TOOLS: frozenset[Any] = frozenset({Session, Progress, Checkpoint, Ask, Tokens})
+
+__all__ = [
+    "ENGINE_TOOLS",
+    "LLM",
+    "TOOLS",
+    "Ask",
+    "Blobs",
+    "Checkpoint",
+    "Completion",
+    "Embedder",
+    "EmbeddingModel",
+    "Extractor",
+    "Fetch",
+    "Hit",
+    "Keywords",
+    "Message",
+    "Passage",
+    "Progress",
+    "Purpose",
+    "Structured",
+    "Tokens",
+    "Tool",
+    "Vectors",
+]
