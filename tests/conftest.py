@@ -1,0 +1,100 @@
+"""One Postgres and one Valkey per test session, started when the first test asks for them."""
+
+import os
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+from sqlalchemy import make_url
+
+from config.local import EmbeddedPostgres, EmbeddedValkey
+from tests import environment
+
+TEST_DATABASE_URL, TEST_REDIS_URL = environment.isolate()  # before config.settings is imported
+_postgres = EmbeddedPostgres(environment.HERE, durable=False)
+_valkey = EmbeddedValkey(environment.HERE)
+SERVER_URL = TEST_DATABASE_URL or _postgres.url
+os.environ["DATABASE_URL"] = (
+    make_url(SERVER_URL).set(database=environment.DATABASE).render_as_string(hide_password=False)
+)
+os.environ["REDIS_URL"] = TEST_REDIS_URL or _valkey.url
+TEMPLATE = f"{environment.DATABASE}_template"
+
+
+@pytest.fixture(scope="session")
+def _postgres_server() -> Iterator[None]:
+    environment.forget_dead_sessions()
+    if not TEST_DATABASE_URL:
+        _postgres.start()
+    _execute(f"CREATE DATABASE {environment.DATABASE}")
+    _migrate()
+    _execute(f"ALTER DATABASE {environment.DATABASE} RENAME TO {TEMPLATE}")
+    yield
+    if TEST_DATABASE_URL:
+        _execute(f"DROP DATABASE IF EXISTS {environment.DATABASE} WITH (FORCE)")
+        _execute(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing running, whatever has happened in between."""
+    if environment.HERE.exists():
+        environment.remove(environment.HERE, _postgres, _valkey)
+
+
+@pytest.fixture(scope="session")
+def _valkey_server() -> None:
+    environment.forget_dead_sessions()
+    if not TEST_REDIS_URL:
+        _valkey.start()
+
+
+@pytest.fixture
+def database_url(_postgres_server: None) -> Iterator[str]:
+    """The URL of a migrated, empty database; the one that `settings.database.url` names."""
+    from config.db import engine
+
+    _execute(f"DROP DATABASE IF EXISTS {environment.DATABASE} WITH (FORCE)")
+    _execute(f"CREATE DATABASE {environment.DATABASE} TEMPLATE {TEMPLATE}")
+    yield os.environ["DATABASE_URL"]
+    engine().dispose()
+
+
+@pytest.fixture
+def redis_url(_valkey_server: None) -> str:
+    """The URL of an empty Valkey; the one that `settings.redis.url` names."""
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+        client.flushdb()
+    return os.environ["REDIS_URL"]
+
+
+@pytest.fixture
+def postgres(database_url: str) -> Iterator[EmbeddedPostgres]:
+    """The session's Postgres, to be stopped, killed or frozen; it runs again afterwards."""
+    if TEST_DATABASE_URL:
+        pytest.skip("TEST_DATABASE_URL names a server that is not ours to stop")
+    yield _postgres
+    _postgres.start()
+
+
+@pytest.fixture
+def valkey(redis_url: str) -> Iterator[EmbeddedValkey]:
+    """The session's Valkey, to be stopped, killed or frozen; it runs again afterwards."""
+    if TEST_REDIS_URL:
+        pytest.skip("TEST_REDIS_URL names a server that is not ours to stop")
+    yield _valkey
+    _valkey.start()
+
+
+def _execute(statement: str) -> None:
+    with psycopg.connect(SERVER_URL, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement))
+
+
+def _migrate() -> None:
+    from config.db import engine
+    from config.local.migrations import upgrade
+
+    upgrade()
+    engine().dispose()
