@@ -1,11 +1,11 @@
 """What all tables share: time-ordered ids and UTC times."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import uuid6
-from sqlalchemy import DateTime
+from sqlalchemy import ColumnElement, DateTime, Interval, func
 from sqlmodel import Field, SQLModel
 
 SQLModel.metadata.naming_convention = {
@@ -29,7 +29,14 @@ def now() -> datetime:
 
 def timestamp(*, nullable: bool = False, default_now: bool = False) -> Any:
     """Declare a `timestamptz` column."""
-    extra: dict[str, Any] = {"default_factory": now} if default_now else {}
+    extra: dict[str, Any] = {}
+    if default_now:
+        extra = {"default_factory": now, "sa_column_kwargs": {"server_default": func.now()}}
     if nullable:
         extra["default"] = None
     return Field(sa_type=DateTime(timezone=True), nullable=nullable, **extra)
+
+
+def seconds(amount: float | ColumnElement[float]) -> ColumnElement[timedelta]:
+    """Return an interval of `amount` seconds as SQL."""
+    return func.make_interval(0, 0, 0, 0, 0, 0, amount, type_=Interval)

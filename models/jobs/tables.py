@@ -6,7 +6,7 @@ job's log; a *stream segment* holds the model tokens it has streamed. A *node* i
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     String,
+    Table,
     UniqueConstraint,
     text,
 )
@@ -89,6 +90,7 @@ class Job(SQLModel, table=True):
     input: dict[str, Any] = Field(sa_column=_json(nullable=False))
     status: JobStatus = Field(default=JobStatus.QUEUED, sa_column=Column(String, nullable=False))
     progress: float = 0.0  # 0..1
+    fused: bool = False  # consecutive steps of one queue run inside one task
     parts: int = Field(sa_column=Column(SmallInteger, nullable=False))  # positions of the plan
     priority: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
     event_seq: int = 0  # number of the last event
@@ -120,7 +122,7 @@ class Step(SQLModel, table=True):
             "ix_step_due",
             "queue",
             text("priority DESC"),
-            "ready_at",
+            "id",
             postgresql_where=text("status = 'ready' AND published_at IS NULL"),
         ),
         Index(
@@ -138,6 +140,7 @@ class Step(SQLModel, table=True):
     name: str
     item_key: str = ""
     item_index: int = 0
+    optional: bool = False  # its failure leaves the job degraded, not failed
     fan_out: bool = False  # stands for the items of an `each` that are not known yet
     chain: int | None = None  # rows with the same number are published as one Celery chain
     queue: str
@@ -151,7 +154,7 @@ class Step(SQLModel, table=True):
     pid: int | None = None
     lease_until: datetime | None = timestamp(nullable=True)
     idle_deadline: datetime | None = timestamp(nullable=True)
-    ready_at: datetime | None = timestamp(nullable=True)  # not to be published before
+    ready_at: datetime | None = timestamp(nullable=True)  # not before; empty: at once
     published_at: datetime | None = timestamp(nullable=True)
     progress: dict[str, Any] | None = Field(default=None, sa_column=_json())
     checkpoint: dict[str, Any] | None = Field(default=None, sa_column=_json())
@@ -225,3 +228,13 @@ class JobDaily(SQLModel, table=True):
     jobs: int
     steps: int
     attempts: int
+
+
+# The same tables, for Core statements.
+job = cast(Table, Job.__table__)  # type: ignore[attr-defined]
+step = cast(Table, Step.__table__)  # type: ignore[attr-defined]
+job_event = cast(Table, JobEvent.__table__)  # type: ignore[attr-defined]
+stream_segment = cast(Table, StreamSegment.__table__)  # type: ignore[attr-defined]
+idempotency = cast(Table, Idempotency.__table__)  # type: ignore[attr-defined]
+node = cast(Table, Node.__table__)  # type: ignore[attr-defined]
+job_daily = cast(Table, JobDaily.__table__)  # type: ignore[attr-defined]

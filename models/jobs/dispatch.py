@@ -1,0 +1,214 @@
+"""What the dispatcher asks: which steps are due, which hints were lost, whose worker is dead."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, func, or_, select, update
+
+from models.base import seconds
+from models.jobs.tables import JobStatus, StepStatus, job, node, step
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a Celery message says: look at this step, in this generation."""
+
+    job_id: UUID
+    step_id: UUID
+    pipeline: str
+    name: str
+    item_key: str
+    queue: str
+    generation: int
+    priority: int
+    then: list["Hint"] = field(default_factory=list)  # the rest of its chain
+
+
+_published = (step.c.status == StepStatus.READY) & step.c.published_at.is_not(None)
+_due = (
+    (step.c.status == StepStatus.READY)
+    & step.c.published_at.is_(None)
+    & or_(step.c.ready_at.is_(None), step.c.ready_at <= func.clock_timestamp())
+)
+
+
+def published_counts(conn: Connection) -> dict[str, int]:
+    """Return how many hints are on their way, by queue."""
+    rows = conn.execute(select(step.c.queue, func.count()).where(_published).group_by("queue"))
+    return {queue: count for queue, count in rows}
+
+
+def take_due(conn: Connection, queue: str, limit: int) -> list[Hint]:
+    """Mark up to `limit` due steps of a queue as published and return their hints.
+
+    In order of priority, then age. Steps that somebody else is marking are passed over.
+    """
+    chosen = (
+        select(step.c.id)
+        .where(_due, step.c.queue == queue)
+        .order_by(step.c.priority.desc(), step.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return _mark(conn, step.c.id.in_(chosen.scalar_subquery()))
+
+
+def take(conn: Connection, step_ids: Sequence[UUID], limits: Mapping[str, int]) -> list[Hint]:
+    """Mark those of `step_ids` as published that are due and whose queue has room; return hints.
+
+    `limits`: how many hints may be on their way, by queue; a queue that is missing has no worker.
+    """
+    room = {queue: limits[queue] - _on_their_way(conn, queue, limits[queue]) for queue in limits}
+    queues = [queue for queue, free in room.items() if free > 0]
+    return _mark(conn, step.c.id.in_(step_ids) & step.c.queue.in_(queues) & _due)
+
+
+def _on_their_way(conn: Connection, queue: str, limit: int) -> int:
+    some = select(step.c.id).where(_published, step.c.queue == queue).limit(limit).subquery()
+    return int(conn.execute(select(func.count()).select_from(some)).scalar_one())
+
+
+def _mark(conn: Connection, which: Any) -> list[Hint]:
+    marked = conn.execute(
+        update(step)
+        .where(which, step.c.status == StepStatus.READY, step.c.published_at.is_(None))
+        .where(step.c.job_id == job.c.id)
+        .values(published_at=func.clock_timestamp())
+        .returning(
+            step.c.id, step.c.job_id, step.c.name, step.c.item_key, step.c.queue, step.c.chain,
+            step.c.position, step.c.generation, step.c.priority, job.c.pipeline, job.c.fused,
+        )
+    ).all()  # fmt: skip
+    chained = [row for row in marked if row.chain is not None and not row.fused]
+    rest = _rest_of_chains(conn, chained) if chained else {}
+    hints = [_hint(row, row.pipeline, rest.get(row.id, [])) for row in marked]
+    return sorted(hints, key=lambda hint: (-hint.priority, hint.step_id))
+
+
+def _rest_of_chains(conn: Connection, heads: Sequence[Row[Any]]) -> dict[UUID, list[Hint]]:
+    """Return the steps that follow each head in its chain, by the head's id."""
+    rows = conn.execute(
+        select(step)
+        .where(
+            step.c.job_id.in_([head.job_id for head in heads]),
+            step.c.chain.is_not(None),
+            step.c.status == StepStatus.PENDING,
+        )
+        .order_by(step.c.position)
+    ).all()
+    return {
+        head.id: [
+            _hint(row, head.pipeline, [])
+            for row in rows
+            if (row.job_id, row.chain) == (head.job_id, head.chain) and row.position > head.position
+        ]
+        for head in heads
+    }
+
+
+def _hint(row: Row[Any], pipeline: str, then: list[Hint]) -> Hint:
+    return Hint(
+        job_id=row.job_id,
+        step_id=row.id,
+        pipeline=pipeline,
+        name=row.name,
+        item_key=row.item_key,
+        queue=row.queue,
+        generation=row.generation,
+        priority=row.priority,
+        then=then,
+    )
+
+
+def unpublish(conn: Connection, step_ids: Sequence[UUID]) -> None:
+    """Take the mark back: the broker did not take the hint."""
+    conn.execute(
+        update(step)
+        .where(step.c.id.in_(step_ids), step.c.status == StepStatus.READY)
+        .values(published_at=None)
+    )
+
+
+def forget_lost_hints(conn: Connection, queues: Sequence[str], older_than_s: float) -> int:
+    """Make steps due again whose hint nobody took although its queue has free slots.
+
+    The generation moves on, so that a hint that turns up late after all is void.
+    """
+    return conn.execute(
+        update(step)
+        .where(
+            _published,
+            step.c.queue.in_(queues),
+            step.c.published_at < func.clock_timestamp() - seconds(older_than_s),
+        )
+        .values(published_at=None, generation=step.c.generation + 1)
+    ).rowcount
+
+
+def running_counts(conn: Connection) -> dict[str, int]:
+    """Return how many steps run, by queue."""
+    rows = conn.execute(
+        select(step.c.queue, func.count())
+        .where(step.c.status == StepStatus.RUNNING)
+        .group_by(step.c.queue)
+    )
+    return {queue: count for queue, count in rows}
+
+
+def steps_of_node(conn: Connection, node_id: UUID, *, job_id: UUID | None = None) -> list[Row[Any]]:
+    """Return the running steps that a node holds, of one job or of all."""
+    which = (step.c.node == node_id) & (step.c.status == StepStatus.RUNNING)
+    if job_id is not None:
+        which &= step.c.job_id == job_id
+    return list(conn.execute(select(step).where(which)))
+
+
+def abandoned_steps(conn: Connection) -> list[Row[Any]]:
+    """Return running steps whose lease has ended or whose node no longer exists."""
+    gone = ~select(node.c.id).where(node.c.id == step.c.node).exists()
+    return list(
+        conn.execute(
+            select(step).where(
+                step.c.status == StepStatus.RUNNING,
+                or_(step.c.lease_until < func.clock_timestamp(), gone),
+            )
+        )
+    )
+
+
+def idle_steps(conn: Connection) -> list[Row[Any]]:
+    """Return running steps that have shown no progress for longer than they may."""
+    return list(
+        conn.execute(
+            select(step).where(
+                step.c.status == StepStatus.RUNNING,
+                step.c.idle_deadline < func.clock_timestamp(),
+            )
+        )
+    )
+
+
+def overdue_jobs(conn: Connection) -> list[UUID]:
+    """Return the unfinished jobs past their deadline that nobody has asked to stop."""
+    return list(
+        conn.execute(
+            select(job.c.id).where(
+                job.c.finished_at.is_(None),
+                job.c.deadline_at < func.clock_timestamp(),
+                job.c.cancel_requested_at.is_(None),
+            )
+        ).scalars()
+    )
+
+
+def orphaned_pipelines(conn: Connection, known: Sequence[tuple[str, str]]) -> list[Row[Any]]:
+    """Return waiting-to-run jobs (id, pipeline) whose (pipeline, fingerprint) nobody knows."""
+    pairs = {(name, fingerprint) for name, fingerprint in known}
+    rows = conn.execute(
+        select(job.c.id, job.c.pipeline, job.c.fingerprint).where(
+            job.c.finished_at.is_(None), job.c.status != JobStatus.WAITING
+        )
+    )
+    return [row for row in rows if (row.pipeline, row.fingerprint) not in pairs]

@@ -1,0 +1,182 @@
+"""What people do to a job: start it, stop it, take it up again, answer it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, insert, update
+
+from models.base import new_id
+from models.errors import Conflict, NotFound
+from models.jobs.plan import (
+    Expand,
+    Json,
+    NewStep,
+    Opened,
+    finish_stopped,
+    lock_job,
+    log,
+    open_position,
+    place,
+    step_values,
+)
+from models.jobs.tables import TERMINAL, JobStatus, StepStatus, job, step
+
+
+class NotResumable(Conflict):
+    """Only a failed or cancelled job can be resumed."""
+
+    code = "not_resumable"
+
+
+class NotWaiting(Conflict):
+    """This step is not waiting for an answer."""
+
+    code = "not_waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job that is to be inserted."""
+
+    pipeline: str
+    fingerprint: str
+    owner_id: UUID
+    input: Json
+    parts: int
+    fused: bool = False
+    priority: int = 0
+    public_id: str | None = None
+    deadline_at: datetime | None = None
+    parent_id: UUID | None = None
+    forked_from: UUID | None = None
+
+
+def insert_job(conn: Connection, new: NewJob, steps: Sequence[NewStep]) -> UUID:
+    """Insert a job with its plan and its first event. Nothing is published yet."""
+    job_id = new_id()
+    values = {name: getattr(new, name) for name in NewJob.__slots__}
+    conn.execute(
+        insert(job).values(**values, id=job_id, status=JobStatus.QUEUED, event_seq=1, progress=0)
+    )
+    conn.execute(insert(step), [step_values(job_id, row, priority=new.priority) for row in steps])
+    log(conn, job_id, 1, "job.queued", {"pipeline": new.pipeline, "status": JobStatus.QUEUED})
+    return job_id
+
+
+def request_cancel(conn: Connection, job_id: UUID, *, error: Json | None = None) -> JobStatus:
+    """Ask a job to stop. Running steps confirm at their next safe point. Safe to repeat.
+
+    With an `error` (a deadline, say) the job will end as failed with it, else as cancelled.
+    Returns the job's status afterwards; a finished job keeps its own. Raises NotFound.
+    """
+    locked = lock_job(conn, job_id)
+    if locked is None:
+        raise NotFound("There is no such job.")
+    if locked.status in TERMINAL or locked.cancel_requested_at is not None:
+        _unreserve(conn, job_id)
+        return JobStatus(locked.status)
+    conn.execute(
+        update(step)
+        .where(
+            step.c.job_id == job_id,
+            step.c.status.in_((StepStatus.PENDING, StepStatus.READY, StepStatus.WAITING)),
+        )
+        .values(status=StepStatus.CANCELLED, finished_at=func.now())
+    )
+    running = func.count().filter(step.c.status == StepStatus.RUNNING)
+    still_running = conn.execute(
+        step.select().with_only_columns(running).where(step.c.job_id == job_id)
+    ).scalar_one()
+    conn.execute(
+        update(job)
+        .where(job.c.id == job_id)
+        .values(status=JobStatus.CANCELLING, cancel_requested_at=func.now(), error=error)
+    )
+    log(conn, job_id, locked.event_seq, "job.cancelling", {"status": JobStatus.CANCELLING})
+    if still_running:
+        return JobStatus.CANCELLING
+    finish_stopped(conn, job_id, error)
+    return JobStatus.FAILED if error else JobStatus.CANCELLED
+
+
+def resume(conn: Connection, job_id: UUID, expand: Expand) -> list[Opened]:
+    """Let a failed or cancelled job go on from the steps or items that did not succeed.
+
+    Attempts are counted anew. Returns the steps that became ready. Raises NotFound, NotResumable.
+    """
+    locked = lock_job(conn, job_id)
+    if locked is None:
+        raise NotFound("There is no such job.")
+    if locked.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+        raise NotResumable(status=locked.status)
+    undone = step.c.status.in_((StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.PENDING))
+    at = conn.execute(
+        step.select()
+        .with_only_columns(func.min(step.c.position))
+        .where(step.c.job_id == job_id, undone)
+    ).scalar_one()
+    if at is None:
+        raise NotResumable("Every step of this job has succeeded.", status=locked.status)
+    conn.execute(
+        update(step)
+        .where(step.c.job_id == job_id, undone)
+        .values(
+            status=StepStatus.PENDING,
+            generation=step.c.generation + 1,
+            attempt=0,
+            ready_at=None,
+            published_at=None,
+            finished_at=None,
+            error=None,
+        )
+    )
+    conn.execute(
+        update(job)
+        .where(job.c.id == job_id)
+        .values(
+            status=JobStatus.QUEUED,
+            error=None,
+            cancel_requested_at=None,
+            finished_at=None,
+            deadline_at=None,
+        )
+    )
+    log(conn, job_id, locked.event_seq, "job.resumed", {"status": JobStatus.QUEUED})
+    return open_position(conn, locked, job_id, at, expand, None)
+
+
+def answer_step(conn: Connection, job_id: UUID, name: str, item: str, value: Any) -> UUID:
+    """Give a waiting step its answer and make it ready. Raises NotFound, NotWaiting."""
+    locked = lock_job(conn, job_id)
+    if locked is None:
+        raise NotFound("There is no such job.")
+    row = conn.execute(
+        update(step)
+        .where(
+            step.c.job_id == job_id,
+            step.c.name == name,
+            step.c.item_key == item,
+            step.c.status == StepStatus.WAITING,
+        )
+        .values(
+            status=StepStatus.READY,
+            generation=step.c.generation + 1,
+            answer={"value": value},
+            published_at=None,
+            ready_at=None,
+        )
+        .returning(step.c.id, step.c.name, step.c.item_key)
+    ).one_or_none()
+    if row is None:
+        raise NotWaiting(step=name)
+    conn.execute(update(job).where(job.c.id == job_id).values(status=JobStatus.RUNNING))
+    log(conn, job_id, locked.event_seq, "step.answered", place(row))
+    return UUID(str(row.id))
+
+
+def _unreserve(conn: Connection, job_id: UUID) -> None:
+    """Give back the event number that the lock has reserved, so that numbers stay dense."""
+    conn.execute(update(job).where(job.c.id == job_id).values(event_seq=job.c.event_seq - 1))

@@ -1,0 +1,334 @@
+"""Every way in which a step changes state, as compare-and-set statements.
+
+    pending ──► ready ──► running ──► succeeded
+                  ▲          ├──────► failed
+                  ├──────────┤ retry, release (generation + 1)
+                  └─ answer ─┴──────► waiting        any of the first four ──► cancelled
+
+Each function runs inside its caller's transaction and locks the job's row before any step's row, so
+transitions of one job are serial and cannot deadlock. A worker proves that it may still speak for a
+step by the *epoch* it was given at the claim; a zombie matches no row and gets `Superseded`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, bindparam, func, or_, update
+
+from models.base import seconds
+from models.jobs.plan import (
+    Expand,
+    Json,
+    Opened,
+    lock_job,
+    log,
+    mark_waiting,
+    open_position,
+    place,
+    settle,
+)
+from models.jobs.tables import JobStatus, StepStatus, job, step
+
+
+class Superseded(Exception):
+    """Another attempt owns the step now; this one must stop without a trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to carry out one attempt of a step, and what it needs to know."""
+
+    job_id: UUID
+    step_id: UUID
+    owner_id: UUID
+    pipeline: str
+    fingerprint: str
+    input: Json
+    position: int
+    name: str
+    item_key: str
+    item_index: int
+    chain: int | None
+    queue: str
+    parts: int
+    epoch: int
+    attempt: int
+    max_attempts: int
+    checkpoint: Json | None
+    answer: Json | None
+
+
+_start_job = (
+    update(job)
+    .where(
+        job.c.id == bindparam("b_job"),
+        job.c.finished_at.is_(None),
+        job.c.cancel_requested_at.is_(None),
+    )
+    .values(
+        event_seq=job.c.event_seq + 1,
+        status=JobStatus.RUNNING,
+        started_at=func.coalesce(job.c.started_at, func.now()),
+    )
+    .returning(
+        job.c.event_seq, job.c.pipeline, job.c.fingerprint, job.c.owner_id, job.c.input, job.c.parts
+    )
+)
+
+_claim_step = (
+    update(step)
+    .where(
+        step.c.id == bindparam("b_step"),
+        step.c.generation == bindparam("b_generation"),
+        or_(
+            step.c.status == StepStatus.READY,
+            (step.c.status == StepStatus.RUNNING) & (step.c.lease_until < func.now()),
+        ),
+    )
+    .values(
+        status=StepStatus.RUNNING,
+        epoch=step.c.epoch + 1,
+        attempt=step.c.attempt + 1,
+        node=bindparam("b_node"),
+        pid=bindparam("b_pid"),
+        lease_until=func.now() + seconds(bindparam("b_lease_s")),
+        idle_deadline=func.now() + seconds(bindparam("b_idle_s")),
+        published_at=func.coalesce(step.c.published_at, func.now()),
+        started_at=func.now(),
+        error=None,
+    )
+    .returning(step)
+)
+
+_settle_step = (
+    update(step)
+    .where(
+        step.c.id == bindparam("b_step"),
+        step.c.epoch == bindparam("b_epoch"),
+        step.c.status == StepStatus.RUNNING,
+    )
+    .values(
+        status=bindparam("b_status"),
+        output=bindparam("b_output"),
+        error=bindparam("b_error"),
+        lease_until=None,
+        idle_deadline=None,
+        finished_at=func.now(),
+    )
+)
+
+
+def claim(
+    conn: Connection,
+    job_id: UUID,
+    step_id: UUID,
+    generation: int,
+    *,
+    node: UUID,
+    pid: int,
+    lease_s: float,
+    idle_s: float,
+) -> Claim | None:
+    """Take the step for one attempt, or None: it is done, taken, superseded or cancelled.
+
+    The caller rolls back on None.
+    """
+    started = conn.execute(_start_job, {"b_job": job_id}).one_or_none()
+    if started is None:
+        return None
+    row = conn.execute(
+        _claim_step,
+        {
+            "b_step": step_id,
+            "b_generation": generation,
+            "b_node": node,
+            "b_pid": pid,
+            "b_lease_s": lease_s,
+            "b_idle_s": idle_s,
+        },
+    ).one_or_none()
+    if row is None:
+        return None
+    log(conn, job_id, started.event_seq, "step.started", place(row) | {"attempt": row.attempt})
+    return _claim_of(started, row)
+
+
+def _claim_of(started: Row[Any], row: Row[Any]) -> Claim:
+    return Claim(
+        job_id=row.job_id,
+        step_id=row.id,
+        owner_id=started.owner_id,
+        pipeline=started.pipeline,
+        fingerprint=started.fingerprint,
+        input=started.input,
+        position=row.position,
+        name=row.name,
+        item_key=row.item_key,
+        item_index=row.item_index,
+        chain=row.chain,
+        queue=row.queue,
+        parts=started.parts,
+        epoch=row.epoch,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        checkpoint=row.checkpoint,
+        answer=row.answer,
+    )
+
+
+def complete(conn: Connection, held: Claim, output: Json, expand: Expand) -> list[Opened]:
+    """Record the step's success and open what follows, in one transaction.
+
+    Raises Superseded when the claim is no longer ours: the caller's transaction rolls back.
+    """
+    return _end(conn, held, StepStatus.SUCCEEDED, expand, output=output)
+
+
+def fail(conn: Connection, held: Claim, error: Json, expand: Expand) -> list[Opened]:
+    """Record that the step has failed for good. Raises Superseded."""
+    return _end(conn, held, StepStatus.FAILED, expand, error=error)
+
+
+def confirm_cancel(conn: Connection, held: Claim, expand: Expand) -> None:
+    """Record that the running attempt has seen the request and stopped. Raises Superseded."""
+    _end(conn, held, StepStatus.CANCELLED, expand)
+
+
+def _end(
+    conn: Connection,
+    held: Claim,
+    status: StepStatus,
+    expand: Expand,
+    *,
+    output: Json | None = None,
+    error: Json | None = None,
+) -> list[Opened]:
+    alone = held.chain is not None  # a step of a chain has no siblings to count
+    done_part = (held.position + 1) / held.parts
+    locked = lock_job(conn, held.job_id, progress=done_part if alone else 0)
+    values = {
+        "b_step": held.step_id,
+        "b_epoch": held.epoch,
+        "b_status": status,
+        "b_output": output,
+        "b_error": error,
+    }
+    if locked is None or conn.execute(_settle_step, values).rowcount == 0:
+        raise Superseded
+    data: Json = place(held) | ({"error": error} if error else {})
+    log(conn, held.job_id, locked.event_seq, f"step.{status}", data)
+    if alone and status is StepStatus.SUCCEEDED and locked.cancel_requested_at is None:
+        return open_position(conn, locked, held.job_id, held.position + 1, expand, held.chain)
+    return settle(conn, locked, held.job_id, held.position, expand, held.chain)
+
+
+def retry(conn: Connection, held: Claim, error: Json, *, delay_s: float) -> None:
+    """Give the step back, to be run again after `delay_s` seconds. Raises Superseded."""
+    locked = lock_job(conn, held.job_id)
+    if locked is None or not _give_back(conn, held, delay_s=delay_s, error=error, uncount=False):
+        raise Superseded
+    data = place(held) | {"error": error, "attempt": held.attempt, "retry_in_s": round(delay_s, 3)}
+    log(conn, held.job_id, locked.event_seq, "step.retrying", data)
+
+
+def hand_over(conn: Connection, held: Claim) -> None:
+    """Give the step back because this process is leaving; the attempt does not count."""
+    locked = lock_job(conn, held.job_id)
+    if locked is None or not _give_back(conn, held, delay_s=0, error=None, uncount=True):
+        raise Superseded
+    log(conn, held.job_id, locked.event_seq, "step.handed_over", place(held))
+
+
+def _give_back(
+    conn: Connection, held: Claim, *, delay_s: float, error: Json | None, uncount: bool
+) -> bool:
+    return (
+        conn.execute(
+            update(step)
+            .where(
+                step.c.id == held.step_id,
+                step.c.epoch == held.epoch,
+                step.c.status == StepStatus.RUNNING,
+            )
+            .values(
+                status=StepStatus.READY,
+                generation=step.c.generation + 1,
+                attempt=step.c.attempt - (1 if uncount else 0),
+                ready_at=func.now() + seconds(delay_s),
+                published_at=None,
+                lease_until=None,
+                idle_deadline=None,
+                error=error,
+            )
+        ).rowcount
+        == 1
+    )
+
+
+def wait_for_answer(conn: Connection, held: Claim, question: Json) -> None:
+    """End the attempt until a person has answered; it holds no worker. Raises Superseded."""
+    locked = lock_job(conn, held.job_id)
+    changed = conn.execute(
+        update(step)
+        .where(
+            step.c.id == held.step_id,
+            step.c.epoch == held.epoch,
+            step.c.status == StepStatus.RUNNING,
+        )
+        .values(
+            status=StepStatus.WAITING,
+            question=question,
+            attempt=step.c.attempt - 1,  # asking is no failure
+            lease_until=None,
+            idle_deadline=None,
+        )
+    )
+    if locked is None or changed.rowcount == 0:
+        raise Superseded
+    log(conn, held.job_id, locked.event_seq, "step.waiting", place(held) | {"question": question})
+    mark_waiting(conn, held.job_id)
+
+
+def release(conn: Connection, held: Row[Any], error: Json, expand: Expand) -> list[Opened]:
+    """Take a running step away from an attempt that is presumed dead; `held` was read before.
+
+    The step becomes ready under a new generation; when its attempts are used up it fails (a step
+    that kills its worker ends too); when the job is to be cancelled it is. Safe to repeat: an
+    attempt that is no longer the one that was seen is left alone.
+    """
+    locked = lock_job(conn, held.job_id)
+    same = (
+        (step.c.id == held.id)
+        & (step.c.epoch == held.epoch)
+        & (step.c.status == StepStatus.RUNNING)
+    )
+    if locked is None:
+        return []
+    if locked.cancel_requested_at is not None:
+        status, kind = StepStatus.CANCELLED, "step.cancelled"
+    elif held.attempt >= held.max_attempts:
+        status, kind = StepStatus.FAILED, "step.failed"
+    else:
+        status, kind = StepStatus.READY, "step.released"
+    ready = status is StepStatus.READY
+    changed = conn.execute(
+        update(step)
+        .where(same)
+        .values(
+            status=status,
+            generation=step.c.generation + 1,
+            ready_at=None,
+            published_at=None,
+            lease_until=None,
+            idle_deadline=None,
+            error=error,
+            finished_at=None if ready else func.now(),
+        )
+    )
+    log(conn, held.job_id, locked.event_seq, kind, place(held) | {"error": error})
+    if changed.rowcount == 0:
+        raise Superseded
+    if ready:
+        return [Opened(held.id, held.name, held.queue, held.generation + 1, in_chain=False)]
+    return settle(conn, locked, held.job_id, held.position, expand, None)
