@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, or_, select, update
+from sqlalchemy import Connection, Row, func, or_, select, tuple_, update
 
 from models.base import seconds
-from models.jobs.tables import JobStatus, StepStatus, job, node, step
+from models.jobs.tables import StepStatus, job, node, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ _due = (
 def published_counts(conn: Connection) -> dict[str, int]:
     """Return how many hints are on their way, by queue."""
     rows = conn.execute(select(step.c.queue, func.count()).where(_published).group_by("queue"))
-    return {queue: count for queue, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def take_due(conn: Connection, queue: str, limit: int) -> list[Hint]:
@@ -147,6 +147,24 @@ def forget_lost_hints(conn: Connection, queues: Sequence[str], older_than_s: flo
     ).rowcount
 
 
+def put_back(conn: Connection, step_id: UUID, *, unless_fingerprint: str, delay_s: float) -> None:
+    """Leave a ready step of another version of its pipeline to a worker that knows it."""
+    conn.execute(
+        update(step)
+        .where(
+            step.c.id == step_id,
+            step.c.status == StepStatus.READY,
+            step.c.job_id == job.c.id,
+            job.c.fingerprint != unless_fingerprint,
+        )
+        .values(
+            published_at=None,
+            generation=step.c.generation + 1,
+            ready_at=func.clock_timestamp() + seconds(delay_s),
+        )
+    )
+
+
 def running_counts(conn: Connection) -> dict[str, int]:
     """Return how many steps run, by queue."""
     rows = conn.execute(
@@ -154,12 +172,12 @@ def running_counts(conn: Connection) -> dict[str, int]:
         .where(step.c.status == StepStatus.RUNNING)
         .group_by(step.c.queue)
     )
-    return {queue: count for queue, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def steps_of_node(conn: Connection, node_id: UUID, *, job_id: UUID | None = None) -> list[Row[Any]]:
     """Return the running steps that a node holds, of one job or of all."""
-    which = (step.c.node == node_id) & (step.c.status == StepStatus.RUNNING)
+    which: Any = (step.c.node == node_id) & (step.c.status == StepStatus.RUNNING)
     if job_id is not None:
         which &= step.c.job_id == job_id
     return list(conn.execute(select(step).where(which)))
@@ -203,12 +221,31 @@ def overdue_jobs(conn: Connection) -> list[UUID]:
     )
 
 
-def orphaned_pipelines(conn: Connection, known: Sequence[tuple[str, str]]) -> list[Row[Any]]:
-    """Return waiting-to-run jobs (id, pipeline) whose (pipeline, fingerprint) nobody knows."""
-    pairs = {(name, fingerprint) for name, fingerprint in known}
+def unknown_jobs(conn: Connection, known: set[tuple[str, str]]) -> list[UUID]:
+    """Return unfinished jobs without a running step whose (pipeline, fingerprint) nobody knows."""
+    active = select(step.c.id).where(step.c.job_id == job.c.id, step.c.status == StepStatus.RUNNING)
     rows = conn.execute(
         select(job.c.id, job.c.pipeline, job.c.fingerprint).where(
-            job.c.finished_at.is_(None), job.c.status != JobStatus.WAITING
+            job.c.finished_at.is_(None),
+            tuple_(job.c.pipeline, job.c.fingerprint).not_in(known),
+            ~active.exists(),
         )
     )
-    return [row for row in rows if (row.pipeline, row.fingerprint) not in pairs]
+    return [row.id for row in rows]
+
+
+def forget_hints_of_node(conn: Connection, node_id: UUID) -> None:
+    """Make steps due again whose hint a dead node may have had in hand: those of its jobs."""
+    jobs_of_node = select(step.c.job_id).where(
+        step.c.node == node_id, step.c.finished_at > func.clock_timestamp() - seconds(60)
+    )
+    conn.execute(
+        update(step)
+        .where(_published, step.c.job_id.in_(jobs_of_node))
+        .values(published_at=None, generation=step.c.generation + 1)
+    )
+
+
+def pipeline_of(conn: Connection, job_id: UUID) -> str:
+    """Return the name of a job's pipeline."""
+    return str(conn.execute(select(job.c.pipeline).where(job.c.id == job_id)).scalar_one())

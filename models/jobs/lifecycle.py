@@ -54,16 +54,30 @@ class NewJob:
     forked_from: UUID | None = None
 
 
-def insert_job(conn: Connection, new: NewJob, steps: Sequence[NewStep]) -> UUID:
-    """Insert a job with its plan and its first event. Nothing is published yet."""
+def insert_job(conn: Connection, new: NewJob, steps: Sequence[NewStep]) -> tuple[UUID, list[UUID]]:
+    """Insert a job with its plan and its first event; return its id and its ready steps' ids.
+
+    Nothing is published yet. A plan that is empty, because its items are none, has succeeded.
+    """
     job_id = new_id()
     values = {name: getattr(new, name) for name in NewJob.__slots__}
     conn.execute(
         insert(job).values(**values, id=job_id, status=JobStatus.QUEUED, event_seq=1, progress=0)
     )
-    conn.execute(insert(step), [step_values(job_id, row, priority=new.priority) for row in steps])
+    rows = [step_values(job_id, row, priority=new.priority) for row in steps]
+    if rows:
+        conn.execute(insert(step), rows)
     log(conn, job_id, 1, "job.queued", {"pipeline": new.pipeline, "status": JobStatus.QUEUED})
-    return job_id
+    return job_id, [row["id"] for row in rows if row["status"] is StepStatus.READY]
+
+
+def open_first(conn: Connection, job_id: UUID, position: int, expand: Expand) -> list[UUID]:
+    """Make the steps of a new job's first fresh position ready; return their ids."""
+    locked = lock_job(conn, job_id, progress=0)
+    assert locked is not None
+    _unreserve(conn, job_id)
+    opened = open_position(conn, locked, job_id, position, expand, None)
+    return [one.step_id for one in opened]
 
 
 def request_cancel(conn: Connection, job_id: UUID, *, error: Json | None = None) -> JobStatus:

@@ -3,7 +3,17 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, literal_column, select, text, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from models.base import seconds
@@ -19,24 +29,27 @@ def lock_key(node_id: UUID) -> int:
     return int.from_bytes(node_id.bytes[-4:], "big", signed=True)
 
 
-def beat(conn: Connection, values: dict[str, Any], *, lease_s: float) -> None:
+def beat(conn: Connection, values: dict[str, Any], *, lease_s: float) -> bool:
     """Say that the node lives and renew the leases of all it runs, in one go.
 
     `values`: the columns of `node`. A node that was declared dead is simply there again; what was
-    taken from it meanwhile has a newer epoch.
+    taken from it meanwhile has a newer epoch. Returns whether the node has been told to drain.
     """
     row = insert(node).values(**values, beat_at=func.clock_timestamp())
-    conn.execute(
-        row.on_conflict_do_update(
-            index_elements=["id"],
-            set_={"beat_at": func.clock_timestamp(), "draining": row.excluded.draining},
-        )
-    )
+    upsert = row.on_conflict_do_update(
+        index_elements=["id"],
+        set_={
+            "beat_at": func.clock_timestamp(),
+            "draining": or_(node.c.draining, row.excluded.draining),
+        },
+    ).returning(node.c.draining)
+    told_to_drain = bool(conn.execute(upsert).scalar_one())
     conn.execute(
         update(step)
         .where(step.c.node == values["id"], step.c.status == StepStatus.RUNNING)
         .values(lease_until=func.clock_timestamp() + seconds(lease_s))
     )
+    return told_to_drain
 
 
 def leave(conn: Connection, node_id: UUID) -> None:

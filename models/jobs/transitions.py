@@ -65,6 +65,7 @@ _start_job = (
         job.c.id == bindparam("b_job"),
         job.c.finished_at.is_(None),
         job.c.cancel_requested_at.is_(None),
+        job.c.fingerprint == bindparam("b_fingerprint"),
     )
     .values(
         event_seq=job.c.event_seq + 1,
@@ -125,16 +126,21 @@ def claim(
     step_id: UUID,
     generation: int,
     *,
+    fingerprint: str,
     node: UUID,
     pid: int,
     lease_s: float,
     idle_s: float,
 ) -> Claim | None:
-    """Take the step for one attempt, or None: it is done, taken, superseded or cancelled.
+    """Take the step for one attempt, or None.
+
+    None: it is done, taken, superseded, cancelled, or of another version of the pipeline.
 
     The caller rolls back on None.
     """
-    started = conn.execute(_start_job, {"b_job": job_id}).one_or_none()
+    started = conn.execute(
+        _start_job, {"b_job": job_id, "b_fingerprint": fingerprint}
+    ).one_or_none()
     if started is None:
         return None
     row = conn.execute(

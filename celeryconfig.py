@@ -1,0 +1,43 @@
+"""Celery, as operators see it: broker, queues, routes, limits.
+
+Messages carry ids only; every state lies in Postgres. So most of Celery's own safety nets (results,
+retries, ETAs, chords, redelivery) are off on purpose: the engine has its own, in the database.
+"""
+
+from kombu import Queue
+
+from config.redis import broker_url as _broker_url
+from config.settings import settings as _settings
+
+broker_url = _broker_url(_settings)
+broker_connection_retry_on_startup = True
+broker_transport_options = {
+    "visibility_timeout": 12 * 3600,  # redelivery is the dispatcher's work, not the broker's
+    "socket_timeout": _settings.redis.timeout_s * 10,  # a worker's blocking read
+    "socket_connect_timeout": _settings.redis.timeout_s,
+    "priority_steps": [0, 3, 6, 9],
+}
+broker_pool_limit = 4
+task_publish_retry = False  # a hint that cannot be sent is sent by the dispatcher
+
+# One queue per resource: threads that wait, processes that compute, people who watch.
+task_queues = (Queue("io"), Queue("cpu"), Queue("stream"))
+task_default_queue = "io"
+task_create_missing_queues = True
+
+imports = ("pipelines", "tasks.worker")
+task_serializer = "json"
+accept_content = ["json"]
+task_ignore_result = True
+task_store_errors_even_if_ignored = False
+task_acks_late = True
+task_reject_on_worker_lost = False  # with True the parent never hears of a dead child
+worker_prefetch_multiplier = 1
+worker_cancel_long_running_tasks_on_connection_loss = False
+worker_send_task_events = True  # for Flower
+task_send_sent_event = False
+worker_hijack_root_logger = False
+worker_soft_shutdown_timeout = 20.0  # works only with REMAP_SIGTERM=SIGQUIT (see Procfile)
+worker_enable_remote_control = True
+enable_utc = True
+timezone = "UTC"

@@ -1,0 +1,83 @@
+"""Redis, or Valkey: the way in, and the announcements that make followers look at Postgres."""
+
+import logging
+import os
+import threading
+from functools import cache
+from uuid import UUID
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from config.settings import Settings, settings
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 10_000  # jobs whose news wait to be announced; beyond that followers poll
+
+
+@cache
+def client() -> "redis.Redis":
+    """Return this process's client. Socket timeouts are short: nobody waits for Redis."""
+    return redis.Redis.from_url(
+        settings.redis.url,
+        socket_timeout=settings.redis.timeout_s,
+        socket_connect_timeout=settings.redis.timeout_s,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def broker_url(configured: Settings) -> str:
+    """Return Celery's broker address: its own if there is one, else Redis."""
+    url = configured.broker.url or configured.redis.url
+    return url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url
+
+
+def channel(job_id: UUID) -> str:
+    """Return the pub/sub channel on which a job's news are announced."""
+    return f"longrun:job:{job_id}"
+
+
+class _Announcer:
+    """The thread that announces, of one process."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.news: dict[UUID, None] = {}
+        self.wake = threading.Condition()
+        threading.Thread(target=self.run, name="announcer", daemon=True).start()
+
+    def add(self, job_id: UUID) -> None:
+        with self.wake:
+            if len(self.news) < BACKLOG:
+                self.news[job_id] = None
+                self.wake.notify()
+
+    def run(self) -> None:
+        while True:
+            with self.wake:
+                while not self.news:
+                    self.wake.wait()
+                batch, self.news = self.news, {}
+            try:
+                pipe = client().pipeline(transaction=False)
+                for job_id in batch:
+                    pipe.publish(channel(job_id), b"")
+                pipe.execute()
+            except (redis.RedisError, OSError):
+                logger.debug("Redis is away; followers read the log by themselves")
+
+
+_lock = threading.Lock()
+_announcer: _Announcer | None = None
+
+
+def announce(job_id: UUID) -> None:
+    """Tell followers that a job has news in Postgres. Never blocks, never raises."""
+    global _announcer
+    if _announcer is None or _announcer.pid != os.getpid():  # also after a fork
+        with _lock:
+            if _announcer is None or _announcer.pid != os.getpid():
+                _announcer = _Announcer()
+    _announcer.add(job_id)

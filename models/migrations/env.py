@@ -1,0 +1,20 @@
+"""Alembic's way into the schema: the models' metadata and the configured database."""
+
+from alembic import context
+from sqlalchemy import create_engine, pool
+from sqlmodel import SQLModel
+
+from config.db import sqlalchemy_url
+from config.settings import settings
+from models import accounts, blobs, books, indexes  # noqa: F401 — declare their tables
+from models.jobs import tables  # noqa: F401
+
+engine = create_engine(sqlalchemy_url(settings.database.url), poolclass=pool.NullPool)
+with engine.connect() as connection:
+    context.configure(
+        connection=connection,
+        target_metadata=SQLModel.metadata,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()

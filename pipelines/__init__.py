@@ -1,0 +1,10 @@
+"""What is done: each long operation of the products, one file per operation.
+
+Importing this package declares every pipeline, so that worker, beat and API know them all.
+"""
+
+from importlib import import_module
+from pkgutil import walk_packages
+
+for _module in walk_packages(__path__, prefix="pipelines."):
+    import_module(_module.name)

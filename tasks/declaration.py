@@ -1,0 +1,207 @@
+"""How a step is declared, and what its signature says it needs and gives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from inspect import get_annotations
+from types import GenericAlias
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from sqlmodel import Session
+
+from tasks.progress import Progress
+from tasks.streams import Tokens
+from tasks.tools import ENGINE_TOOLS, TOOLS
+
+StepFunction = Callable[..., BaseModel]
+Type = Any  # a class or a `list[...]`: what a parameter's annotation says
+
+
+class Kind(StrEnum):
+    """How a step is run, and what is promised for it."""
+
+    PURE = "pure"  # outside any transaction; repeatable
+    OUTSIDE = "outside"  # outside any transaction, under a lease; at least once
+    WRITING = "writing"  # inside one transaction, with its own success; exactly once
+
+
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """How the engine treats a step."""
+
+    queue: str = "io"
+    max_attempts: int = 4
+    idle_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Steps that may run at the same time. The next one waits for all of them."""
+
+    functions: tuple[StepFunction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """A step that runs once for every item of a list that an earlier step has produced."""
+
+    function: StepFunction
+    over: type[BaseModel]
+    items: str
+    key: str
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One declared step, understood: what it needs, what it gives, where it stands."""
+
+    name: str
+    function: StepFunction
+    options: StepOptions
+    needs: dict[str, Type]
+    gives: type[BaseModel]
+    position: int
+    each: Each | None = None
+    chain: int | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What the step's signature promises."""
+        wanted = list(self.needs.values())
+        if Session in wanted:
+            return Kind.WRITING
+        return Kind.OUTSIDE if any(is_outside(tool) for tool in wanted) else Kind.PURE
+
+    @property
+    def streams(self) -> bool:
+        """Whether the step writes to the job's token stream."""
+        return Tokens in self.needs.values()
+
+    @property
+    def result(self) -> Type:
+        """What later steps ask for: the model, or a list of it."""
+        return GenericAlias(list, (self.gives,)) if self.each else self.gives
+
+
+def step(
+    *, queue: str = "io", max_attempts: int = 4, idle_s: float | None = None
+) -> Callable[[StepFunction], StepFunction]:
+    """Set a step's options. The function itself stays plain and can be called in tests.
+
+    `idle_s`: seconds without progress after which the step is taken back and run elsewhere.
+    """
+
+    def mark(function: StepFunction) -> StepFunction:
+        function.__step__ = StepOptions(queue, max_attempts, idle_s)  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def parallel(*functions: StepFunction) -> Parallel:
+    """Run steps at the same time."""
+    return Parallel(functions)
+
+
+def each(
+    function: StepFunction, *, over: type[BaseModel], items: str, key: str, optional: bool = False
+) -> Each:
+    """Run a step once for each item of the list `items` of the model `over`.
+
+    `key` names the item's field that tells items apart. With `optional`, failed items leave the job
+    degraded; else they fail it, once their siblings are done.
+    """
+    return Each(function, over, items, key, optional)
+
+
+def is_outside(wanted: Type) -> bool:
+    """Say whether a parameter of this type reaches outside of the process and its database."""
+    return wanted in TOOLS and TOOLS[wanted].outside
+
+
+def understand(
+    where: str, part: StepFunction | Parallel | Each, position: int, chain: int
+) -> list[Spec]:
+    """Return the steps of one part of a pipeline, from their signatures. Raises TypeError."""
+    if isinstance(part, Parallel):
+        return [_spec(where, function, position) for function in part.functions]
+    if isinstance(part, Each):
+        return [_spec(where, part.function, position, each=part)]
+    return [_spec(where, part, position, chain=chain)]
+
+
+def _spec(
+    where: str,
+    function: StepFunction,
+    position: int,
+    *,
+    each: Each | None = None,
+    chain: int | None = None,
+) -> Spec:
+    name = function.__name__
+    types = get_annotations(function, eval_str=True)
+    gives = types.pop("return", None)
+    if not (isinstance(gives, type) and issubclass(gives, BaseModel)):
+        raise TypeError(f"{where}.{name} must say that it returns a Pydantic model")
+    options = getattr(function, "__step__", StepOptions())
+    return Spec(name, function, options, types, gives, position, each, chain)
+
+
+def check(where: str, specs: list[Spec], given: Type) -> None:
+    """Check that every step finds what it asks for. Raises TypeError.
+
+    `given`: the pipeline's input. A step may use what came before its own position only.
+    """
+    producers: dict[Type, Spec | None] = {given: None}
+    for position in sorted({spec.position for spec in specs}):
+        here = [spec for spec in specs if spec.position == position]
+        for spec in here:
+            _check_step(f"{where}.{spec.name}", spec, set(producers))
+        for spec in here:
+            if spec.result in producers or any(
+                spec.gives is p.gives for p in producers.values() if p
+            ):
+                raise TypeError(
+                    f"{where}.{spec.name} returns {spec.gives.__name__}, as another does"
+                )
+            producers[spec.result] = spec
+    if sum(spec.streams for spec in specs) > 1:
+        raise TypeError(f"{where} has more than one streaming step")
+    names = [spec.name for spec in specs]
+    if len(set(names)) < len(names):
+        raise TypeError(f"{where} names a step twice")
+
+
+def _check_step(where: str, spec: Spec, available: set[Type]) -> None:
+    wanted = set(spec.needs.values())
+    if Session in wanted and (any(map(is_outside, wanted)) or Progress in wanted or spec.streams):
+        raise TypeError(f"{where} both talks to the outside and writes: split it in two")
+    if spec.each:
+        if spec.streams:
+            raise TypeError(f"{where} streams inside each: there is one stream per job")
+        available = available | {_item_type(where, spec.each, available)}
+    for parameter, needed in spec.needs.items():
+        if needed not in available and needed not in TOOLS and needed not in ENGINE_TOOLS:
+            shown = getattr(needed, "__name__", needed) if not get_args(needed) else needed
+            raise TypeError(f"{where} needs {parameter}: {shown}, which nothing before it provides")
+
+
+def _item_type(where: str, each: Each, available: set[Type]) -> Type:
+    """Return the class of the items of `each`. Raises TypeError when there is no such list."""
+    if each.over not in available:
+        raise TypeError(f"{where} runs over {each.over.__name__}, which nothing before it provides")
+    field = each.over.model_fields.get(each.items)
+    if field is None or get_origin(field.annotation) is not list:
+        raise TypeError(f"{where} runs over {each.over.__name__}.{each.items}, which is no list")
+    item = get_args(field.annotation)[0]
+    if not (issubclass(item, BaseModel) and each.key in item.model_fields):
+        raise TypeError(f"{where}: items of {each.items} have no field {each.key}")
+    return item
+
+
+def item_type(each: Each) -> type[BaseModel]:
+    """Return the class of the items of a checked `each`."""
+    item: type[BaseModel] = get_args(each.over.model_fields[each.items].annotation)[0]
+    return item

@@ -1,0 +1,206 @@
+"""Publishes what is due and repairs what was left behind: one elected thread of all workers.
+
+Every worker's main process runs this thread; the one that holds the leader's advisory lock acts. It
+wakes every second and by NOTIFY.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+from sqlalchemy.exc import DBAPIError
+
+from config.blobs import BlobStore
+from config.db import connection, transaction
+from config.redis import announce
+from config.settings import settings
+from models import blobs
+from models.jobs import dispatch, lifecycle, nodes, retention, transitions
+from models.jobs.plan import Json, NewStep
+from models.jobs.transitions import Superseded
+from tasks import publisher
+from tasks.node import direct_engine
+from tasks.pipeline import REGISTRY
+
+logger = logging.getLogger(__name__)
+
+WAKE_CHANNEL = "longrun_due"
+VERSIONS_EVERY_S = 5.0  # look for jobs whose pipeline nobody knows any more
+PRUNE_EVERY_S = 60.0
+BLOBS_EVERY_S = 3600.0
+
+WORKER_LOST: Json = {"code": "worker_lost", "message": "The worker that ran this step is gone."}
+IDLE: Json = {"code": "idle", "message": "The step showed no progress for longer than it may."}
+OVERDUE: Json = {"code": "deadline_exceeded", "message": "The job did not end by its deadline."}
+CHANGED: Json = {
+    "code": "pipeline_changed",
+    "message": "No worker knows this version of the pipeline any more.",
+}
+
+
+class Dispatcher(threading.Thread):
+    """The thread that dispatches and repairs while it leads."""
+
+    def __init__(self) -> None:
+        """Prepare; nothing is touched before `start`."""
+        super().__init__(name="dispatcher", daemon=True)
+        self.stopping = threading.Event()
+        self._engine = direct_engine()
+        self._last: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Lead whenever nobody else does, over every loss of Postgres."""
+        while not self.stopping.is_set():
+            try:
+                with self._engine.connect() as conn:
+                    self._serve(conn)
+            except DBAPIError:
+                logger.warning("Postgres is away; the dispatcher tries again")
+                self.stopping.wait(settings.engine.dispatch_s)
+
+    def _serve(self, direct: Connection) -> None:
+        driver: Any = direct.connection.driver_connection
+        direct.execute(text(f"LISTEN {WAKE_CHANNEL}"))
+        direct.commit()
+        leads = False
+        while not self.stopping.is_set():
+            if not leads:
+                leads = bool(
+                    direct.execute(
+                        text("SELECT pg_try_advisory_lock(:space, 0)"),
+                        {"space": nodes.LEADER_LOCK},
+                    ).scalar_one()
+                )
+                direct.commit()
+            if leads:
+                self.tick()
+            list(driver.notifies(timeout=settings.engine.dispatch_s, stop_after=1))
+
+    def tick(self) -> None:
+        """Repair, then publish what is due."""
+        with connection() as conn:
+            uptime_s = nodes.postgres_uptime_s(conn)
+            live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
+        repair(trust_silence=uptime_s > settings.engine.restart_grace_s)
+        slots = nodes.slots(live)
+        _resend_lost_hints(slots)
+        publish_due(slots)
+        self._every("versions", VERSIONS_EVERY_S, lambda: _end_unknown(live))
+        self._every("prune", PRUNE_EVERY_S, retention.prune_in_batches)
+        self._every("blobs", BLOBS_EVERY_S, prune_blobs)
+
+    def _every(self, name: str, period_s: float, act: Callable[[], None]) -> None:
+        at = time.monotonic()
+        if at - self._last.setdefault(name, at) >= period_s:
+            self._last[name] = at
+            act()
+
+
+def publish_due(slots: dict[str, int]) -> None:
+    """Publish due steps, as many as the workers' slots can soon take."""
+    limits = publisher.hint_limits(slots)
+    with connection() as conn:
+        counts = dispatch.published_counts(conn)
+    for queue, limit in limits.items():
+        free = limit - counts.get(queue, 0)
+        if free > 0:
+            with connection() as conn:
+                hints = dispatch.take_due(conn, queue, free)
+            publisher.send(hints)
+
+
+def repair(*, trust_silence: bool) -> None:
+    """Release what dead nodes, ended leases and idle steps hold; stop what is overdue.
+
+    Shortly after Postgres itself has restarted, silence and free locks prove nothing.
+    """
+    if trust_silence:
+        with connection() as conn:
+            dead = nodes.dead_nodes(
+                conn,
+                silent_s=2 * settings.engine.beat_s,
+                cut_off_s=settings.engine.dead_after_s,
+            )
+        for node in dead:
+            logger.warning("Node %s on %s is dead", node.id, node.hostname)
+            release_node(node.id)
+        with connection() as conn:
+            abandoned = dispatch.abandoned_steps(conn)
+        release_all(abandoned, WORKER_LOST)
+        with connection() as conn:
+            idle = dispatch.idle_steps(conn)
+        for row in idle:
+            with connection() as conn:
+                nodes.start_draining(conn, row.node)
+        release_all(idle, IDLE)
+    with connection() as conn:
+        overdue = dispatch.overdue_jobs(conn)
+    for job_id in overdue:
+        stop_job(job_id, OVERDUE)
+
+
+def release_node(node_id: UUID) -> None:
+    """Give back all that a dead node ran, then forget it."""
+    with connection() as conn:
+        held = dispatch.steps_of_node(conn, node_id)
+        dispatch.forget_hints_of_node(conn, node_id)
+    release_all(held, WORKER_LOST)
+    with connection() as conn:
+        nodes.bury(conn, node_id)
+
+
+def release_all(rows: list[Row[Any]], error: Json) -> None:
+    """Take running steps away from attempts that are presumed dead, and publish them again."""
+    for row in rows:
+        try:
+            with connection() as conn:
+                opened = transitions.release(conn, row, error, _expand)
+        except Superseded:
+            continue  # it ended, or somebody else was faster
+        publisher.submit(one.step_id for one in opened)
+        announce(row.job_id)
+
+
+def stop_job(job_id: UUID, error: Json) -> None:
+    """Ask a job to stop for a reason; it ends as failed."""
+    with connection() as conn:
+        lifecycle.request_cancel(conn, job_id, error=error)
+    announce(job_id)
+
+
+def _expand(conn: Connection, job_id: UUID, position: int) -> list[NewStep]:
+    return REGISTRY[dispatch.pipeline_of(conn, job_id)].expand(conn, job_id, position)
+
+
+def _resend_lost_hints(slots: dict[str, int]) -> None:
+    with connection() as conn:
+        running = dispatch.running_counts(conn)
+        free = [queue for queue, count in slots.items() if running.get(queue, 0) < count]
+        dispatch.forget_lost_hints(conn, free, settings.engine.unclaimed_s)
+
+
+def _end_unknown(live: list[Row[Any]]) -> None:
+    """End jobs of pipelines, or versions of them, that no live worker knows."""
+    known = {(name, print_) for node in live for name, print_ in node.fingerprints.items()}
+    if not known:
+        return
+    with connection() as conn:
+        unknown = dispatch.unknown_jobs(conn, known)
+    for job_id in unknown:
+        stop_job(job_id, CHANGED)
+
+
+def prune_blobs() -> None:
+    """Delete blobs that nobody has needed for a day."""
+    store = BlobStore()
+    stored = store.list()
+    with transaction() as session:
+        old = timedelta(hours=settings.blob.unreferenced_hours)
+        unneeded = blobs.unreferenced(session, stored, older_than=old)
+    for key in unneeded:
+        store.delete(key)

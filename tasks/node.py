@@ -1,0 +1,98 @@
+"""This worker as a node: its id, its beats, and the lock that tells others that it lives.
+
+The lock is a session-level advisory lock on a direct connection. When the process is killed the
+kernel closes the connection and Postgres frees the lock within milliseconds.
+"""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from config.db import sqlalchemy_url
+from config.settings import settings
+from models.base import new_id
+from models.jobs import nodes
+from tasks.pipeline import REGISTRY
+from tasks.progress import draining
+
+logger = logging.getLogger(__name__)
+
+_id: UUID = new_id()
+
+
+def current_id() -> UUID:
+    """Return the id of the worker that this process, or the parent that forked it, is."""
+    return _id
+
+
+def direct_engine() -> Engine:
+    """Return an engine whose connections are real ones, not a pooler's: for session locks."""
+    return create_engine(
+        sqlalchemy_url(settings.database.url),
+        poolclass=NullPool,
+        connect_args={
+            "connect_timeout": settings.database.connect_timeout_s,
+            "application_name": "longrun-node",
+            "options": "-c timezone=utc",
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+        },
+    )
+
+
+class Heart(threading.Thread):
+    """Holds the node's lock and beats."""
+
+    def __init__(self, slots: dict[str, int]) -> None:
+        """Beat for a worker that can run so many steps at once, by queue."""
+        super().__init__(name="heart", daemon=True)
+        self.slots = slots
+        self.stopping = threading.Event()
+        self._engine = direct_engine()
+
+    def run(self) -> None:
+        """Beat until stopped, over every loss of Postgres."""
+        while not self.stopping.is_set():
+            try:
+                with self._engine.connect() as conn:
+                    conn.execute(
+                        text("SELECT pg_advisory_lock(:space, :key)"),
+                        {"space": nodes.NODE_LOCK, "key": nodes.lock_key(_id)},
+                    )
+                    conn.commit()
+                    self._beat(conn)
+            except DBAPIError:
+                logger.warning("Postgres is away; this node's heart tries again")
+                self.stopping.wait(settings.engine.beat_s / 2)
+
+    def _beat(self, conn: Connection) -> None:
+        while not self.stopping.is_set():
+            with conn.begin():
+                told_to_drain = nodes.beat(
+                    conn, self._values(), lease_s=settings.engine.dead_after_s
+                )
+            if told_to_drain and not draining.is_set():
+                logger.error("A step ran past its deadline; this worker restarts")
+                draining.set()
+                os.kill(os.getpid(), signal.SIGTERM)
+            self.stopping.wait(settings.engine.beat_s)
+        with conn.begin():
+            nodes.leave(conn, _id)
+
+    def _values(self) -> dict[str, object]:
+        return {
+            "id": _id,
+            "hostname": socket.gethostname(),
+            "pid": os.getpid(),
+            "slots": self.slots,
+            "fingerprints": {name: p.fingerprint for name, p in REGISTRY.items()},
+            "draining": draining.is_set(),
+        }

@@ -1,0 +1,286 @@
+"""Pipelines: typed steps, declared once and checked at import, run as durable jobs."""
+
+import hashlib
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import Connection, event
+from sqlmodel import Session
+
+from config.redis import announce
+from models.base import now
+from models.errors import NotFound, Unprocessable
+from models.jobs import lifecycle, running
+from models.jobs.plan import Expand, Json, NewStep, Opened
+from models.jobs.tables import Job, StepStatus
+from tasks import publisher
+from tasks.declaration import (
+    Each,
+    Parallel,
+    Spec,
+    StepFunction,
+    Type,
+    check,
+    each,
+    item_type,
+    parallel,
+    step,
+    understand,
+)  # fmt: skip
+
+REGISTRY: dict[str, "Pipeline"] = {}
+
+
+class InvalidItems(Unprocessable):
+    """The items to run over need distinct, non-empty keys."""
+
+    code = "invalid_items"
+
+
+class UnknownPipeline(NotFound):
+    """There is no such pipeline, or it cannot be started this way."""
+
+    code = "unknown_pipeline"
+
+
+class InvalidInput(Unprocessable):
+    """This is no valid input for the pipeline."""
+
+    code = "invalid_input"
+
+
+class UnknownStep(Unprocessable):
+    """The pipeline has no such step."""
+
+    code = "unknown_step"
+
+
+class Pipeline:
+    """A named sequence of steps, checked when it is declared."""
+
+    def __init__(
+        self,
+        name: str,
+        *parts: StepFunction | Parallel | Each,
+        input: type[BaseModel],
+        fused: bool = False,
+        startable: bool = False,
+        deadline_s: float | None = None,
+    ) -> None:
+        """Declare the pipeline. Raises TypeError if its steps do not fit together.
+
+        `fused`: consecutive steps of one queue run inside one task (for interactive operations).
+        `startable`: may be started by `POST /jobs/{pipeline}`. `deadline_s`: from the enqueue on.
+        """
+        self.name = name
+        self.input = input
+        self.fused = fused
+        self.startable = startable
+        self.deadline_s = deadline_s
+        self.specs = self._understand(parts)
+        self.parts = len(parts)
+        check(name, self.specs, input)
+        self.steps = {spec.name: spec for spec in self.specs}
+        self.producers: dict[Type, Spec] = {spec.result: spec for spec in self.specs}
+        self.fingerprint = self._fingerprint()
+        REGISTRY[name] = self
+
+    def _understand(self, parts: tuple[StepFunction | Parallel | Each, ...]) -> list[Spec]:
+        specs: list[Spec] = []
+        chain = 0
+        for position, part in enumerate(parts):
+            before = specs[-1] if specs else None
+            (first, *others) = understand(self.name, part, position, chain)
+            alone = before is not None and before.chain is not None and first.chain is not None
+            if not alone or (self.fused and before and before.options.queue != first.options.queue):
+                chain += 1  # a Celery chain ends before every fan-out, a fused run with its queue
+                (first, *others) = understand(self.name, part, position, chain)
+            specs += [first, *others]
+        return specs
+
+    def _fingerprint(self) -> str:
+        """Return a digest of names, order and types: what jobs in flight depend on."""
+        told: list[Any] = [self.name, self.fused, _shape(self.input)]
+        for spec in self.specs:
+            over = [spec.each.over.__name__, spec.each.items, spec.each.key] if spec.each else None
+            told.append([spec.position, spec.name, spec.chain, over, _shape(spec.gives)])
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+    def start(
+        self,
+        session: Session,
+        input: BaseModel,
+        *,
+        owner: UUID,
+        priority: int = 0,
+        deadline_s: float | None = None,
+        public_id: str | None = None,
+        parent_id: UUID | None = None,
+    ) -> Job:
+        """Record a job in the caller's transaction; workers are told once that commits."""
+        return self._insert(
+            session, self._plan(), input, owner=owner, priority=priority,
+            deadline_s=deadline_s or self.deadline_s, public_id=public_id, parent_id=parent_id,
+        )  # fmt: skip
+
+    def _insert(
+        self,
+        session: Session,
+        steps: list[NewStep],
+        input: BaseModel,
+        *,
+        owner: UUID,
+        deadline_s: float | None,
+        **more: Any,
+    ) -> Job:
+        new = lifecycle.NewJob(
+            pipeline=self.name,
+            fingerprint=self.fingerprint,
+            owner_id=owner,
+            input=input.model_dump(mode="json"),
+            parts=self.parts,
+            fused=self.fused,
+            deadline_at=now() + timedelta(seconds=deadline_s) if deadline_s else None,
+            **more,
+        )
+        conn = session.connection()
+        job_id, ready = lifecycle.insert_job(conn, new, steps)
+        if not ready:  # a fork, or a pipeline that begins with `each`
+            first = min(row.position for row in steps if row.status is StepStatus.PENDING)
+            ready = lifecycle.open_first(conn, job_id, first, self.expand)
+        tell_after_commit(session, job_id, ready)
+        return session.get_one(Job, job_id)
+
+    def _plan(self) -> list[NewStep]:
+        first = [spec for spec in self.specs if spec.position == 0 and not spec.each]
+        return [
+            self.row(spec, StepStatus.READY if spec in first else StepStatus.PENDING)
+            for spec in self.specs
+        ]
+
+    def row(self, spec: Spec, status: StepStatus = StepStatus.PENDING, **more: Any) -> NewStep:
+        """Return a plan row for a step (or, for an `each`, for its items that are not known)."""
+        return NewStep(
+            position=spec.position,
+            name=spec.name,
+            queue=spec.options.queue,
+            max_attempts=spec.options.max_attempts,
+            optional=bool(spec.each and spec.each.optional),
+            fan_out=spec.each is not None and "item_key" not in more,
+            chain=spec.chain,
+            status=status,
+            **more,
+        )
+
+    def _items(self, spec: Spec, source: BaseModel) -> list[NewStep]:
+        assert spec.each is not None
+        items: list[BaseModel] = getattr(source, spec.each.items)
+        keys = [str(getattr(item, spec.each.key)) for item in items]
+        if len(set(keys)) < len(keys) or "" in keys:
+            raise InvalidItems(step=spec.name)
+        return [
+            self.row(spec, StepStatus.READY, item_key=key, item_index=index)
+            for index, key in enumerate(keys)
+        ]
+
+    def expand(self, conn: Connection, job_id: UUID, position: int) -> list[NewStep]:
+        """Return the items of the `each` at `position` as rows. Raises InvalidItems."""
+        spec = next(spec for spec in self.specs if spec.position == position)
+        assert spec.each is not None
+        return self._items(spec, self.load(conn, job_id, [spec.each.over])[spec.each.over])
+
+    def load(self, conn: Connection, job_id: UUID, wanted: list[Type]) -> dict[Type, Any]:
+        """Return outputs of earlier steps by the type that a step asks for."""
+        specs = {self.producers[one].name: one for one in wanted if one in self.producers}
+        found: dict[Type, Any] = {}
+        for one in wanted:
+            if one is self.input:
+                found[one] = self.input.model_validate(running.load_input(conn, job_id))
+            elif self.producers[one].each:
+                found[one] = []
+        if not specs:
+            return found
+        for row in running.load_outputs(conn, job_id, list(specs)):
+            spec = self.steps[row.name]
+            model = spec.gives.model_validate(row.output)
+            if spec.each:
+                found[specs[row.name]].append(model)
+            else:
+                found[specs[row.name]] = model
+        return found
+
+    def fork(self, session: Session, source: Job, *, step: str, edits: Json, owner: UUID) -> Job:
+        """Start a new job at `step` with a copy of all outputs before it.
+
+        `edits`: `{"input": {…}, "outputs": {step: {…}}}` replaces parts of the copy.
+        Raises UnknownStep, InvalidInput.
+        """
+        if step not in self.steps:
+            raise UnknownStep(step=step, steps=list(self.steps))
+        at = self.steps[step].position
+        input = validate(self.input, edits.get("input", source.input))
+        changed = {
+            name: self._edited(name, output) for name, output in edits.get("outputs", {}).items()
+        }
+        copied = [
+            self.row(
+                self.steps[row.name], StepStatus.SUCCEEDED, item_key=row.item_key,
+                item_index=row.item_index, output=changed.get(row.name, row.output),
+            )
+            for row in running.succeeded_before(session.connection(), source.id, at)
+        ]  # fmt: skip
+        fresh = [self.row(spec) for spec in self.specs if spec.position >= at]
+        return self._insert(
+            session, copied + fresh, input, owner=owner, deadline_s=self.deadline_s,
+            priority=source.priority, forked_from=source.id,
+        )  # fmt: skip
+
+    def _edited(self, name: str, output: Any) -> Json:
+        if name not in self.steps:
+            raise UnknownStep(step=name, steps=list(self.steps))
+        return validate(self.steps[name].gives, output).model_dump(mode="json")
+
+
+def _shape(model: type[BaseModel]) -> Any:
+    """Return a model's JSON schema without its prose."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: strip(v) for k, v in value.items() if k not in ("title", "description")}
+        return [strip(one) for one in value] if isinstance(value, list) else value
+
+    return strip(model.model_json_schema())
+
+
+def validate(form: type[BaseModel], value: Any) -> BaseModel:
+    """Return `value` as `form`. Raises InvalidInput, with what is wrong where."""
+    try:
+        return form.model_validate(value)
+    except ValidationError as error:
+        raise InvalidInput(errors=error.errors(include_url=False, include_context=False)) from None
+
+
+def get_pipeline(name: str) -> Pipeline:
+    """Return a declared pipeline. Raises UnknownPipeline."""
+    if name not in REGISTRY:
+        raise UnknownPipeline(pipeline=name)
+    return REGISTRY[name]
+
+
+def tell_after_commit(session: Session, job_id: UUID, step_ids: list[UUID]) -> None:
+    """Once the session commits, send the steps' hints and tell whoever follows the job."""
+
+    def tell(_: Session) -> None:
+        publisher.submit(step_ids)
+        announce(job_id)
+
+    event.listen(session, "after_commit", tell, once=True)
+
+
+__all__ = [
+    "REGISTRY", "Expand", "Opened", "Pipeline", "each", "get_pipeline", "item_type",
+    "parallel", "step",
+]  # fmt: skip

@@ -1,0 +1,148 @@
+"""Sends hints to the broker, from one thread per process, so that nobody ever waits for a broker.
+
+Postgres says what is due; this only speeds things up. Whatever is not sent here, because the queue
+is full, the broker is away or the process dies, the dispatcher sends.
+"""
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID, uuid5
+
+from celery import chain
+from kombu.exceptions import OperationalError as BrokerError
+from sqlalchemy.exc import DBAPIError
+
+from config.db import connection
+from config.settings import settings
+from models.jobs import dispatch, nodes
+from models.jobs.dispatch import Hint
+from tasks.celery import app
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 10_000  # step ids waiting to be sent; beyond that the dispatcher does it
+HINTS_PER_SLOT = 2  # one that runs and one that waits: more would only defeat priorities
+_LIMITS_AGE_S = 1.0
+
+_broker_failures: tuple[type[Exception], ...] = (BrokerError, OSError)
+
+
+class _Publisher:
+    """The thread and its queue, of one process."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.waiting: queue.Queue[UUID] = queue.Queue(BACKLOG)
+        self.limits: dict[str, int] = {}
+        self.limits_read = 0.0
+        threading.Thread(target=self.run, name="publisher", daemon=True).start()
+
+    def run(self) -> None:
+        """Send what is submitted, in batches, for as long as the process lives."""
+        while True:
+            batch = [self.waiting.get()]
+            while len(batch) < 100 and not self.waiting.empty():
+                batch.append(self.waiting.get_nowait())
+            try:
+                with connection() as conn:
+                    hints = dispatch.take(conn, batch, self.current_limits())
+                send(hints)
+            except DBAPIError:
+                logger.warning("Postgres is away; the dispatcher will send %d hints", len(batch))
+
+    def current_limits(self) -> dict[str, int]:
+        """Return how many hints may be on their way by queue, at most a second old."""
+        if time.monotonic() - self.limits_read > _LIMITS_AGE_S:
+            with connection() as conn:
+                self.limits = hint_limits(
+                    nodes.slots(nodes.live_nodes(conn, within_s=settings.engine.dead_after_s))
+                )
+            self.limits_read = time.monotonic()
+        return self.limits
+
+
+_lock = threading.Lock()
+_current: _Publisher | None = None
+
+
+def submit(step_ids: Iterable[UUID]) -> None:
+    """Have these steps' hints sent soon. Never blocks, never raises."""
+    global _current
+    if _current is None or _current.pid != os.getpid():  # also after a fork
+        with _lock:
+            if _current is None or _current.pid != os.getpid():
+                _current = _Publisher()
+    for step_id in step_ids:
+        try:
+            _current.waiting.put_nowait(step_id)
+        except queue.Full:
+            return
+
+
+def hint_limits(slots: dict[str, int]) -> dict[str, int]:
+    """Return how many hints may be on their way, by queue, for so many slots."""
+    return {name: HINTS_PER_SLOT * count for name, count in slots.items()}
+
+
+def send(hints: list[Hint]) -> None:
+    """Send hints that were marked as published; take the mark back if the broker refuses."""
+    if not hints:
+        return
+    sent = 0
+    try:
+        with _connection() as broker, app.amqp.Producer(broker) as producer:
+            for hint in hints:
+                _signature(hint).apply_async(producer=producer)
+                sent += 1
+    except _broker_failures as error:
+        logger.warning("The broker took %d of %d hints: %s", sent, len(hints), type(error).__name__)
+        with connection() as conn:
+            dispatch.unpublish(conn, [hint.step_id for hint in hints[sent:]])
+
+
+_local = threading.local()
+
+
+class _Borrowed:
+    """This thread's broker connection, dropped when it fails."""
+
+    def __enter__(self) -> Any:
+        if getattr(_local, "pid", None) != os.getpid():
+            options = {
+                **app.conf.broker_transport_options,
+                "socket_timeout": settings.redis.timeout_s,
+                "socket_connect_timeout": settings.redis.timeout_s,
+                "retry_on_timeout": False,
+            }
+            _local.connection = app.connection_for_write(transport_options=options)
+            _local.pid = os.getpid()
+        return _local.connection
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            del _local.pid
+
+
+def _connection() -> _Borrowed:
+    return _Borrowed()
+
+
+def _signature(hint: Hint) -> Any:
+    links = [_one(link) for link in (hint, *hint.then)]
+    return chain(*links) if len(links) > 1 else links[0]
+
+
+def _one(hint: Hint) -> Any:
+    return app.signature(
+        f"{hint.pipeline}.{hint.name}",
+        args=(str(hint.job_id), str(hint.step_id), hint.generation),
+        immutable=True,
+        task_id=str(uuid5(hint.step_id, str(hint.generation))),
+        queue=hint.queue,
+        priority=min(9, max(0, 5 - hint.priority)),
+    )

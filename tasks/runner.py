@@ -1,0 +1,308 @@
+"""Carries out one hint: claim the step, run its function, record what came of it.
+
+claim ──► gather arguments ──► run ──► complete ──► publish what follows
+  │ lost                        │ Unavailable → retry · DomainError → fail
+  └► return                     └ Cancelled · HandedOver · AwaitingAnswer → recorded as such
+"""
+
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+
+from config.db import connection, transaction
+from config.redis import announce
+from config.settings import settings
+from models.errors import DomainError, Unavailable
+from models.jobs import dispatch, running, transitions
+from models.jobs.plan import Json, Opened
+from models.jobs.tables import StepStatus
+from models.jobs.transitions import Claim, Superseded
+from tasks import node, publisher
+from tasks.declaration import Kind, Spec, item_type
+from tasks.failpoints import failpoint
+from tasks.pipeline import Pipeline
+from tasks.progress import (
+    Ask,
+    Attempt,
+    AwaitingAnswer,
+    Cancelled,
+    Checkpoint,
+    HandedOver,
+    JobRef,
+    Progress,
+    Stopped,
+)  # fmt: skip
+from tasks.streams import Tokens
+from tasks.tools import TOOLS
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+RECORD_FOR_S = 120.0  # how long a finished attempt waits for Postgres to take its result
+ELSEWHERE_S = 1.0  # a step of another version of its pipeline waits so long for another worker
+
+
+def carry_out(pipeline: Pipeline, job_id: UUID, step_id: UUID, generation: int) -> bool:
+    """Run a step, and in a fused pipeline those that follow it on the same queue.
+
+    Returns whether the Celery chain may go on: not after a lost claim or a step without success.
+    """
+    known: dict[Any, Any] = {}
+    while True:
+        failpoint("before_claim")
+        claim = _claim(pipeline, job_id, step_id, generation)
+        if claim is None:
+            return _succeeded_already(pipeline, step_id)
+        failpoint("claimed")
+        opened = _attempt(pipeline, pipeline.steps[claim.name], claim, known)
+        announce(job_id)
+        if opened is None:
+            return False
+        failpoint("completed")
+        publisher.submit(one.step_id for one in opened if not one.in_chain)
+        inline = [one for one in opened if one.in_chain and pipeline.fused]
+        if not inline:
+            return True
+        step_id, generation = inline[0].step_id, inline[0].generation
+
+
+def _claim(pipeline: Pipeline, job_id: UUID, step_id: UUID, generation: int) -> Claim | None:
+    with connection() as conn:
+        claim = transitions.claim(
+            conn,
+            job_id,
+            step_id,
+            generation,
+            fingerprint=pipeline.fingerprint,
+            node=node.current_id(),
+            pid=os.getpid(),
+            lease_s=settings.engine.dead_after_s,
+            idle_s=settings.engine.idle_s,
+        )
+        if claim is None:
+            conn.rollback()
+    if claim is not None:
+        announce(job_id)
+    return claim
+
+
+def _succeeded_already(pipeline: Pipeline, step_id: UUID) -> bool:
+    """Look why the claim was lost; a step of another version is left to another worker."""
+    with connection() as conn:
+        state = running.step_state(conn, step_id)
+        if state is not None and state.status == StepStatus.READY:
+            dispatch.put_back(
+                conn, step_id, unless_fingerprint=pipeline.fingerprint, delay_s=ELSEWHERE_S
+            )
+    return state is not None and state.status == StepStatus.SUCCEEDED
+
+
+def _attempt(
+    pipeline: Pipeline, spec: Spec, claim: Claim, known: dict[Any, Any]
+) -> list[Opened] | None:
+    """Run one attempt and record its end. Returns what it opened; None without success."""
+    attempt = Attempt(claim, idle_s=spec.options.idle_s or settings.engine.idle_s)
+    tokens = _tokens(spec, claim, attempt)
+    try:
+        arguments = _arguments(pipeline, spec, claim, attempt, tokens, known)
+        if spec.kind is Kind.WRITING:
+            output, opened = _write(pipeline, spec, claim, arguments)
+        else:
+            output = _checked(spec, spec.function(**arguments))
+            failpoint("ran")
+            if tokens is not None:
+                tokens.close()
+            opened = _complete(pipeline, claim, output)
+        known[spec.result] = output
+        return opened
+    except Superseded:
+        logger.info("%s.%s of job %s has a newer attempt", pipeline.name, spec.name, claim.job_id)
+    except Stopped as stop:
+        _record(claim, partial(_stop, pipeline, claim, stop))
+    except Exception as error:  # whatever a step raises must end in the database
+        _record(claim, partial(_fail, pipeline, claim, error))
+    finally:
+        if tokens is not None:
+            tokens.abort()
+    return None
+
+
+def _tokens(spec: Spec, claim: Claim, attempt: Attempt) -> Tokens | None:
+    if not spec.streams:
+        return None
+    return Tokens(
+        claim.job_id, claim.step_id, epoch=claim.epoch, attempt=claim.attempt, check=attempt.check
+    )
+
+
+def _arguments(
+    pipeline: Pipeline,
+    spec: Spec,
+    claim: Claim,
+    attempt: Attempt,
+    tokens: Tokens | None,
+    known: dict[Any, Any],
+) -> dict[str, Any]:
+    """Return what the step's parameters ask for by type; the session is added by `_write`."""
+    made: dict[Any, Any] = {
+        pipeline.input: pipeline.input.model_validate(claim.input),
+        JobRef: JobRef(claim.job_id, claim.owner_id),
+        Progress: Progress(attempt),
+        Checkpoint: Checkpoint(attempt),
+        Ask: Ask(attempt),
+        Tokens: tokens,
+    }
+    wanted = {type_ for type_ in spec.needs.values() if type_ is not Session}
+    sources = {type_ for type_ in wanted if type_ in pipeline.producers}
+    if spec.each:
+        sources |= {spec.each.over} - {pipeline.input}
+    missing = [source for source in sources if source not in known]
+    if missing:
+        with connection() as conn:
+            known.update(pipeline.load(conn, claim.job_id, missing))
+    made.update(known)
+    if spec.each:
+        items = getattr(made[spec.each.over], spec.each.items)
+        made[item_type(spec.each)] = items[claim.item_index]
+    made.update({type_: TOOLS[type_].provide() for type_ in wanted if type_ in TOOLS})
+    return {name: made[type_] for name, type_ in spec.needs.items() if type_ is not Session}
+
+
+def _checked(spec: Spec, output: BaseModel) -> BaseModel:
+    if not isinstance(output, spec.gives):
+        raise TypeError(f"{spec.name} returned {type(output).__name__}, not {spec.gives.__name__}")
+    return output
+
+
+def _write(
+    pipeline: Pipeline, spec: Spec, claim: Claim, arguments: dict[str, Any]
+) -> tuple[BaseModel, list[Opened]]:
+    """Run a writing step and record its success in the same transaction."""
+    session_parameter = next(n for n, type_ in spec.needs.items() if type_ is Session)
+
+    def run(session: Session) -> tuple[BaseModel, list[Opened]]:
+        output = _checked(spec, spec.function(**arguments, **{session_parameter: session}))
+        session.flush()
+        failpoint("ran")
+        return output, _complete_in(session.connection(), pipeline, claim, output)
+
+    result = _durably(claim, lambda: _in_transaction(run))
+    if result is None:  # the commit was applied although it raised
+        with connection() as conn:
+            return pipeline.load(conn, claim.job_id, [spec.result])[spec.result], []
+    return result
+
+
+def _in_transaction(run: Callable[[Session], T]) -> T:
+    with transaction() as session:
+        return run(session)
+
+
+def _complete(pipeline: Pipeline, claim: Claim, output: BaseModel) -> list[Opened]:
+    """Record the success of a step that was paid for; it is not lost to a restart of Postgres."""
+
+    def run() -> list[Opened]:
+        with connection() as conn:
+            return _complete_in(conn, pipeline, claim, output)
+
+    return _durably(claim, run) or []
+
+
+def _complete_in(
+    conn: Connection, pipeline: Pipeline, claim: Claim, output: BaseModel
+) -> list[Opened]:
+    return transitions.complete(conn, claim, output.model_dump(mode="json"), pipeline.expand)
+
+
+def _durably(claim: Claim, run: Callable[[], T]) -> T | None:
+    """Run a transaction until Postgres has taken it. None: it had, though the commit raised.
+
+    Raises Superseded when the step meanwhile belongs to somebody else.
+    """
+    give_up = time.monotonic() + RECORD_FOR_S
+    while True:
+        try:
+            return run()
+        except DBAPIError as error:
+            if not error.connection_invalidated or time.monotonic() > give_up:
+                raise
+        time.sleep(random.uniform(0.1, 1.0))  # noqa: S311 — jitter, no secret
+        try:
+            with connection() as conn:
+                state = running.step_state(conn, claim.step_id)
+        except DBAPIError:
+            continue
+        if state is None or state.epoch != claim.epoch:
+            raise Superseded
+        if state.status != StepStatus.RUNNING:
+            return None
+
+
+def _record(claim: Claim, write: Callable[[Connection], list[Opened] | None]) -> None:
+    """Record an end other than success; a newer attempt makes it void."""
+
+    def run() -> list[Opened]:
+        with connection() as conn:
+            return write(conn) or []
+
+    try:
+        opened = _durably(claim, run)
+    except Superseded:
+        return
+    publisher.submit(one.step_id for one in opened or [])
+
+
+def _stop(pipeline: Pipeline, claim: Claim, stop: Stopped, conn: Connection) -> None:
+    if isinstance(stop, Cancelled):
+        transitions.confirm_cancel(conn, claim, pipeline.expand)
+    elif isinstance(stop, HandedOver):
+        transitions.hand_over(conn, claim)
+    elif isinstance(stop, AwaitingAnswer):
+        transitions.wait_for_answer(conn, claim, stop.question)
+
+
+def _fail(
+    pipeline: Pipeline, claim: Claim, error: Exception, conn: Connection
+) -> list[Opened] | None:
+    told = _told(error, claim)
+    passing = isinstance(error, (Unavailable, DBAPIError, OSError))
+    if passing and claim.attempt < claim.max_attempts:
+        transitions.retry(conn, claim, told, delay_s=_delay_s(error, claim.attempt))
+        return None
+    return transitions.fail(conn, claim, told, pipeline.expand)
+
+
+def _told(error: Exception, claim: Claim) -> Json:
+    """Return an error as people see it; the unexpected is named, not quoted: it may be secret."""
+    if isinstance(error, DomainError):
+        return {"code": error.code, "message": str(error)} | (
+            {"details": error.details} if error.details else {}
+        )
+    logger.error("%s of job %s failed", claim.name, claim.job_id, exc_info=error)
+    if isinstance(error, (DBAPIError, OSError)):
+        return {"code": "unavailable", "message": f"A connection failed: {type(error).__name__}."}
+    return {
+        "code": "internal",
+        "message": f"The step failed unexpectedly ({type(error).__name__}).",
+    }
+
+
+def _delay_s(error: Exception, attempt: int) -> float:
+    """Return the wait before the next attempt: exponential with full jitter, or as we were told.
+
+    Source: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
+    """
+    asked = error.retry_after_s if isinstance(error, Unavailable) else None
+    bound = min(settings.engine.retry_max_s, settings.engine.retry_base_s * 2 ** (attempt - 1))
+    jittered = random.uniform(0, bound)  # noqa: S311 — jitter, no secret
+    return jittered if asked is None else max(asked, jittered)

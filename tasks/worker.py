@@ -1,0 +1,108 @@
+"""What a Celery worker adds to the app: the pipelines' tasks, the node's heart, the dispatcher."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from celery import Task, bootsteps, signals
+from celery.exceptions import WorkerLostError
+from sqlalchemy.exc import DBAPIError
+
+import pipelines  # noqa: F401 — declares every pipeline
+from config.db import connection, engine
+from models.jobs import dispatch
+from tasks import node
+from tasks.celery import app
+from tasks.declaration import Spec
+from tasks.dispatcher import WORKER_LOST, Dispatcher, release_all
+from tasks.pipeline import REGISTRY, Pipeline
+from tasks.progress import draining
+from tasks.runner import ELSEWHERE_S, carry_out
+
+logger = logging.getLogger(__name__)
+
+
+def register(pipeline: Pipeline, spec: Spec) -> None:
+    """Make a step a Celery task, under the name by which operators know it."""
+
+    @app.task(bind=True, name=f"{pipeline.name}.{spec.name}", queue=spec.options.queue)
+    def task(self: "Task[Any, Any]", job_id: str, step_id: str, generation: int) -> None:
+        if not carry_out(pipeline, UUID(job_id), UUID(step_id), generation):
+            self.request.chain = None
+
+
+def register_all() -> None:
+    """Register the steps of every pipeline that has been declared. Safe to repeat."""
+    for pipeline in REGISTRY.values():
+        for spec in pipeline.specs:
+            register(pipeline, spec)
+
+
+class NodeStep(bootsteps.StartStopStep):
+    """Starts and stops the threads of the worker's main process."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        """Celery makes one for each worker."""
+        super().__init__(parent, **kwargs)
+        self.threads: list[Any] = []
+
+    def start(self, parent: Any) -> None:
+        """Begin to beat and to dispatch."""
+        queues = parent.app.amqp.queues.consume_from
+        heart = node.Heart({name: parent.concurrency for name in queues})
+        self.threads = [heart, Dispatcher()]
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self, parent: Any) -> None:
+        """Leave in good order."""
+        for thread in self.threads:
+            thread.stopping.set()
+        for thread in self.threads:
+            thread.join(timeout=5)
+
+
+app.steps["worker"].add(NodeStep)
+register_all()
+
+
+@signals.worker_process_init.connect
+def _forget_inherited_connections(**_: Any) -> None:
+    engine().dispose(close=False)
+
+
+@signals.worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    draining.set()
+
+
+@signals.task_failure.connect
+def _child_died(exception: Exception, args: Any = None, **_: Any) -> None:
+    """A child of the prefork pool was killed: its step is ready again at once."""
+    if not isinstance(exception, WorkerLostError) or not args:
+        return
+    with connection() as conn:
+        held = dispatch.steps_of_node(conn, node.current_id(), job_id=UUID(args[0]))
+    release_all([row for row in held if not _alive(row.pid)], WORKER_LOST)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@signals.task_unknown.connect
+def _leave_to_another_worker(message: Any = None, **_: Any) -> None:
+    """A pipeline that this worker does not know: another version of us may."""
+    (_, step_id, _), *_ = json.loads(message.body)
+    try:
+        with connection() as conn:
+            dispatch.put_back(conn, UUID(step_id), unless_fingerprint="", delay_s=ELSEWHERE_S)
+    except DBAPIError:
+        logger.warning("Postgres is away; the dispatcher will find the step")
