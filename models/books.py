@@ -71,11 +71,11 @@ class Book(SQLModel, table=True):
     processing_status: ProcessingStatus = Field(
         default=ProcessingStatus.PENDING, sa_column=Column(String, nullable=False)
     )
-    processing_error: dict[str, Any] | None = Field(default=None, sa_column=_jsonb())
     processing_version: str | None = None  # which extractor made the data
     file_url: str | None = None
     file_blob: str | None = None  # the uploaded file's key in the blob store
     job_id: UUID | None = Field(default=None, foreign_key="job.id", ondelete="SET NULL")
+    last_version: int = 0  # the number that the newest reading has taken
     index_version: int = 0  # the live version of the collections; 0: none yet
     embedding_model: str | None = None  # what made the live version's vectors
     embedding_dimension: int | None = None
@@ -219,10 +219,21 @@ def start_processing(session: Session, book: Book, job_id: UUID) -> None:
     """Note which job reads the book in; what is live stays live meanwhile."""
     book.job_id = job_id
     book.processing_status = ProcessingStatus.QUEUED
-    book.processing_error = None
     book.updated_at = now()
     session.add(book)
     session.flush()
+
+
+def open_version(session: Session, book_id: UUID) -> Book:
+    """Give a reading its own version number, so that it never touches what is live."""
+    book = session.exec(select(Book).where(Book.id == book_id).with_for_update()).one_or_none()
+    if book is None:
+        raise BookNotFound()
+    book.last_version += 1
+    book.processing_status = ProcessingStatus.PROCESSING
+    session.add(book)
+    session.flush()
+    return book
 
 
 def processing_of(book: Book, job: Job | None) -> tuple[ProcessingStatus, dict[str, Any] | None]:
@@ -231,7 +242,7 @@ def processing_of(book: Book, job: Job | None) -> tuple[ProcessingStatus, dict[s
     The engine's words are translated: cancelled counts as failed.
     """
     if job is None:
-        return ProcessingStatus(book.processing_status), book.processing_error
+        return ProcessingStatus(book.processing_status), None
     words = {
         "queued": ProcessingStatus.QUEUED,
         "succeeded": ProcessingStatus.COMPLETED,

@@ -198,7 +198,7 @@ def _end_unknown(live: list[Row[Any]]) -> None:
 def prune_blobs() -> None:
     """Delete blobs that nobody has needed for a day."""
     store = BlobStore()
-    stored = store.list()
+    stored = store.keys()
     with transaction() as session:
         old = timedelta(hours=settings.blob.unreferenced_hours)
         unneeded = blobs.unreferenced(session, stored, older_than=old)

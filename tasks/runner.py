@@ -120,20 +120,20 @@ def _attempt(
         else:
             output = _checked(spec, spec.function(**arguments))
             failpoint("ran")
-            if tokens is not None:
-                tokens.close()
-            opened = _complete(pipeline, claim, output)
+            opened = _complete(pipeline, claim, output, tokens)
         known[spec.result] = output
         return opened
     except Superseded:
         logger.info("%s.%s of job %s has a newer attempt", pipeline.name, spec.name, claim.job_id)
     except Stopped as stop:
+        _keep(tokens)
         _record(claim, partial(_stop, pipeline, claim, stop))
     except Exception as error:  # whatever a step raises must end in the database
+        _keep(tokens)
         _record(claim, partial(_fail, pipeline, claim, error))
     finally:
         if tokens is not None:
-            tokens.abort()
+            tokens.close()
     return None
 
 
@@ -208,11 +208,26 @@ def _in_transaction(run: Callable[[Session], T]) -> T:
         return run(session)
 
 
-def _complete(pipeline: Pipeline, claim: Claim, output: BaseModel) -> list[Opened]:
-    """Record the success of a step that was paid for; it is not lost to a restart of Postgres."""
+def _keep(tokens: Tokens | None) -> None:
+    """Store what an attempt has streamed before it ends without success."""
+    if tokens is not None:
+        tokens.abandon()
+
+
+def _complete(
+    pipeline: Pipeline, claim: Claim, output: BaseModel, tokens: Tokens | None
+) -> list[Opened]:
+    """Record the success of a step that was paid for; it is not lost to a restart of Postgres.
+
+    The rest of its stream is stored in the same transaction.
+    """
+    if tokens is not None:
+        tokens.end()
 
     def run() -> list[Opened]:
         with connection() as conn:
+            if tokens is not None:
+                tokens.store(conn)
             return _complete_in(conn, pipeline, claim, output)
 
     return _durably(claim, run) or []

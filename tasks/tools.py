@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from models.blobs import Blob
 from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
-from tasks.progress import Ask, Checkpoint, Progress
+from tasks.progress import Ask, Checkpoint, JobRef, Progress
 from tasks.streams import Tokens
 
 Purpose = Literal["chat", "analysis", "rewrite", "plan"]
@@ -193,6 +193,14 @@ class Keywords(Protocol):
         ...
 
 
+class Tokenizer(Protocol):
+    """Cuts text by the tokens that models count."""
+
+    def cut(self, text: str, *, tokens: int, overlap: int) -> list[tuple[int, int]]:
+        """Return spans (start, end) of at most `tokens` tokens; neighbours share `overlap`."""
+        ...
+
+
 class Blobs(Protocol):
     """Large bytes, immutable, kept under their sha256."""
 
@@ -264,12 +272,13 @@ TOOLS: dict[Any, Tool] = {
     Vectors: Tool("tasks.adapters.vectors:PgVectors"),
     Keywords: Tool("tasks.adapters.keywords:PgKeywords"),
     Blobs: Tool("config.blobs:BlobStore"),
+    Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),
     Fetch: Tool("config.fetch:GuardedFetch"),
     Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
 }
 
 # What the engine itself hands to a step: made anew for each attempt.
-ENGINE_TOOLS: frozenset[Any] = frozenset({Session, Progress, Checkpoint, Ask, Tokens})
+ENGINE_TOOLS: frozenset[Any] = frozenset({Session, JobRef, Progress, Checkpoint, Ask, Tokens})
 
 __all__ = [
     "ENGINE_TOOLS",
@@ -284,12 +293,14 @@ __all__ = [
     "Extractor",
     "Fetch",
     "Hit",
+    "JobRef",
     "Keywords",
     "Message",
     "Passage",
     "Progress",
     "Purpose",
     "Structured",
+    "Tokenizer",
     "Tokens",
     "Tool",
     "Vectors",

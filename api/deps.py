@@ -1,0 +1,81 @@
+"""What routes ask for: a session, and who is asking."""
+
+import secrets
+from collections.abc import Iterator
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header, Query, Request
+from sqlmodel import Session
+
+from config.db import transaction
+from config.settings import settings
+from models.accounts import (
+    LOCAL_USER_ID, InvalidToken, User, provision_user, trusted_id, user_of_token,
+)  # fmt: skip
+from models.errors import Unauthorized
+
+
+def _session() -> Iterator[Session]:
+    with transaction() as session:
+        yield session
+
+
+# "function": committed before the answer is sent, so a 202 never speaks of rows that do not exist.
+SessionDep = Annotated[Session, Depends(_session, scope="function")]
+
+
+async def _body_user(request: Request) -> str | None:
+    """Return `user_id` of a JSON body, where the documents put it."""
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        return None
+    try:
+        body = await request.json()
+    except ValueError:
+        return None  # the route's own validation answers
+    named = body.get("user_id") if isinstance(body, dict) else None
+    return named if isinstance(named, str) else None
+
+
+def current_user(
+    session: SessionDep,
+    body_user: Annotated[str | None, Depends(_body_user)],
+    authorization: Annotated[str | None, Header()] = None,
+    service_token: Annotated[str | None, Header(alias="X-Service-Token")] = None,
+    user_header: Annotated[str | None, Header(alias="X-User-ID")] = None,
+) -> User:
+    """Return who is asking.
+
+    In this order: bearer token; service token with `X-User-ID`; under TRUST_GATEWAY that header or
+    the body's `user_id`; on the local stack the one local user. Raises Unauthorized.
+    """
+    claimed = user_header or body_user
+    if authorization is not None:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise InvalidToken()
+        user = user_of_token(session, token.strip())
+        if body_user is not None and trusted_id(body_user) != user.id:
+            raise Unauthorized("The body names another user than the token.")
+        return user
+    if service_token is not None:
+        expected = settings.service_token.get_secret_value()
+        if not expected or not secrets.compare_digest(service_token, expected):
+            raise InvalidToken("This service token is not valid.")
+        if claimed is None:
+            raise Unauthorized("A service says on whose behalf it asks: X-User-ID.")
+        return provision_user(session, trusted_id(claimed))
+    if settings.trust_gateway and claimed is not None:
+        return provision_user(session, trusted_id(claimed))
+    if settings.environment == "local":
+        return provision_user(session, LOCAL_USER_ID)
+    raise Unauthorized()
+
+
+def current_owner(user: Annotated[User, Depends(current_user)]) -> UUID:
+    """Return the id under which what the asker owns is kept."""
+    return user.id
+
+
+Owner = Annotated[UUID, Depends(current_owner)]
+Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
