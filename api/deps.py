@@ -11,7 +11,12 @@ from sqlmodel import Session
 from config.db import transaction
 from config.settings import settings
 from models.accounts import (
-    LOCAL_USER_ID, InvalidToken, User, provision_user, trusted_id, user_of_token,
+    LOCAL_USER_ID,
+    InvalidToken,
+    User,
+    provision_user,
+    trusted_id,
+    user_of_token,
 )  # fmt: skip
 from models.errors import Unauthorized
 

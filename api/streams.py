@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
 import redis
@@ -25,7 +25,14 @@ from config.redis import channel, client
 from config.settings import settings
 from models.errors import Invalid
 from models.jobs.streams import (
-    PER_ATTEMPT, Entry, entries_after, events_after, follows, head, stream_key, text_of,
+    PER_ATTEMPT,
+    Entry,
+    entries_after,
+    events_after,
+    follows,
+    head,
+    stream_key,
+    text_of,
 )  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -65,6 +72,9 @@ class Event(NamedTuple):
     seq: int
     type: str
     data: dict[str, Any]
+
+
+Content: TypeAlias = Event | Entry
 
 
 class Ended(NamedTuple):
@@ -117,7 +127,7 @@ ENGINE = EngineRendering()
 class _Item:
     """An item of a topic, where the topic stood with it, and its frames by dialect."""
 
-    content: Event | Entry
+    content: Content
     cursor: Cursor
     frames: dict[Rendering, bytes | None] = field(default_factory=dict)
 
@@ -130,7 +140,7 @@ class _Item:
         return self.frames[rendering]
 
 
-def _encode(content: Event | Entry, rendering: Rendering, cursor: Cursor) -> bytes | None:
+def _encode(content: Content, rendering: Rendering, cursor: Cursor) -> bytes | None:
     shown = rendering.event(content) if isinstance(content, Event) else rendering.entry(content)
     return None if shown is None else f"id: {cursor.seq}-{cursor.n}\n{shown}".encode()
 
@@ -171,7 +181,7 @@ class Topic:
         else:
             await self.catch_up()
 
-    def _append(self, content: Event | Entry) -> bool:
+    def _append(self, content: Content) -> bool:
         """Add an item if it is the next of its log."""
         if isinstance(content, Event):
             self.cursor = Cursor(content.seq, self.cursor.n)
@@ -301,78 +311,81 @@ class Hub:
         stored = await run_in_threadpool(_stored, job_id, n)
         last = stored[-1].n if stored else n
         try:
-            live = await run_in_threadpool(client().xrange, stream_key(job_id), f"({last}-0")
+            live: Any = await run_in_threadpool(client().xrange, stream_key(job_id), f"({last}-0")
         except (redis.RedisError, OSError):
             return stored
-        found = [
+        return stored + [
             Entry(int(id_.split(b"-")[0]), fields[b"k"].decode(), fields[b"d"].decode())
-            for id_, fields in live  # type: ignore[union-attr]
+            for id_, fields in live
         ]
-        return stored + found
 
     async def frames(
         self, job_id: UUID, cursor: Cursor, rendering: Rendering
     ) -> AsyncIterator[bytes]:
         """Yield the frames beyond `cursor`, then live ones, to the job's end."""
+        reader = _Reader(cursor, rendering)
         async with self.topic(job_id) as topic:
             yield b"retry: 2000\n\n"
-            place = -1  # behind the kept items: replay first
+            place = -1  # in the topic's items; behind those that are kept: replay first
             while not self.stopping.is_set():
-                if place < topic.count - len(topic.items):
-                    place = topic.count
-                    async for cursor, frame in self._replay(job_id, cursor, rendering):
-                        yield frame
-                changed, end = topic.changed, topic.end
-                kept_from = topic.count - len(topic.items)
-                fresh = list(topic.items)[max(0, place - kept_from) :] if place < topic.count else []
+                changed, end, kept_from = topic.changed, topic.end, topic.count - len(topic.items)
                 if place < kept_from:
-                    place = -1
+                    place = topic.count
+                    async for frame in self._replay(job_id, reader):
+                        yield frame
                     continue
-                for item in fresh:
-                    place += 1
-                    cursor, frame = _step(item, cursor, rendering)
-                    if frame is not None:
+                fresh = [topic.items[k - kept_from] for k in range(place, topic.count)]
+                place = topic.count
+                for shown in map(reader.pass_over, fresh):
+                    if shown is not None:
+                        yield shown
+                if end is not None and place == topic.count:
+                    async for frame in self._replay(job_id, reader):
                         yield frame
-                if end is not None and place >= topic.count:
-                    async for cursor, frame in self._replay(job_id, cursor, rendering):
-                        yield frame
-                    yield f"id: {cursor.seq}-{cursor.n}\n{rendering.ended(end)}".encode()
+                    yield reader.last_frame(end)
                     return
-                if place >= topic.count:
+                if place == topic.count:
                     await changed.wait()
 
-    async def _replay(
-        self, job_id: UUID, cursor: Cursor, rendering: Rendering
-    ) -> AsyncIterator[tuple[Cursor, bytes]]:
-        """Yield what the logs hold beyond `cursor`: events, then the stream, then the last event."""
-        events, ended = await run_in_threadpool(_news, job_id, cursor.seq)
-        entries = await self.entries(job_id, cursor.n)
+    async def _replay(self, job_id: UUID, reader: "_Reader") -> AsyncIterator[bytes]:
+        """Yield what the logs hold beyond a reader: events, the stream, then the job's end."""
+        events, ended = await run_in_threadpool(_news, job_id, reader.cursor.seq)
+        entries = await self.entries(job_id, reader.cursor.n)
         last = [events.pop()] if events and ended is not None else []
-        for content in (*events, *entries, *last):
-            item = _Item(content, Cursor())
-            if isinstance(content, Entry) and not (
-                follows(cursor.n, content.n) or content.n % PER_ATTEMPT == 1
-            ):
-                break
-            cursor, frame = _step(item, cursor, rendering)
-            if frame is not None:
-                yield cursor, frame
+        contents: list[Content] = [*events, *entries, *last]
+        for content in contents:
+            if isinstance(content, Entry) and not reader.may_take(content):
+                continue
+            if frame := reader.pass_over(_Item(content, Cursor())):
+                yield frame
 
 
-def _step(
-    item: _Item, cursor: Cursor, rendering: Rendering
-) -> tuple[Cursor, bytes | None]:
-    """Move a reader over an item: its new cursor, and its frame unless it has seen it."""
-    content = item.content
-    if isinstance(content, Event):
-        if content.seq <= cursor.seq:
-            return cursor, None
-        cursor = Cursor(content.seq, cursor.n)
-    else:
-        if content.n <= cursor.n:
-            return cursor, None
-        cursor = Cursor(cursor.seq, content.n)
-    return cursor, item.frame(rendering, cursor)
+class _Reader:
+    """One reader's place in both logs."""
+
+    def __init__(self, cursor: Cursor, rendering: Rendering) -> None:
+        self.cursor, self.rendering = cursor, rendering
+
+    def may_take(self, entry: Entry) -> bool:
+        """Say whether no entry of this attempt is missing before `entry`."""
+        return follows(self.cursor.n, entry.n) or entry.n % PER_ATTEMPT == 1
+
+    def pass_over(self, item: _Item) -> bytes | None:
+        """Move on over an item; return its frame unless it was seen before or is not shown."""
+        content, at = item.content, self.cursor
+        if isinstance(content, Event):
+            if content.seq <= at.seq:
+                return None
+            self.cursor = Cursor(content.seq, at.n)
+        else:
+            if content.n <= at.n:
+                return None
+            self.cursor = Cursor(at.seq, content.n)
+        return item.frame(self.rendering, self.cursor)
+
+    def last_frame(self, end: Ended) -> bytes:
+        """Return the frame that ends the stream."""
+        return f"id: {self.cursor.seq}-{self.cursor.n}\n{self.rendering.ended(end)}".encode()
 
 
 def _stored(job_id: UUID, n: int) -> list[Entry]:

@@ -3,20 +3,12 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from pydantic import BaseModel
 from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, Session, SQLModel, select
 
+from config.blobs import Blob as Blob
 from models.base import now, timestamp
-
-
-class Blob(BaseModel):
-    """Immutable bytes in the blob store, named by their content."""
-
-    key: str
-    sha256: str
-    size_bytes: int
 
 
 class BlobRef(SQLModel, table=True):

@@ -1,5 +1,6 @@
 """Books, the characters found in them, and conversations with those."""
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -363,3 +364,9 @@ def add_messages(session: Session, session_id: UUID, *messages: ChatMessage) -> 
         message.position = place
         session.add(message)
     session.flush()
+
+
+def new_book(*, title: str, author: str, owner: UUID) -> Book:
+    """Return a book that is not stored yet."""
+    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80] or "book"
+    return Book(title=title, author=author, slug=slug, owner_id=owner)

@@ -12,9 +12,9 @@ from sqlmodel import Session
 
 from config.redis import announce
 from models.base import now
-from models.errors import NotFound, Unprocessable
+from models.errors import Conflict, NotFound, Unprocessable
 from models.jobs import lifecycle, running
-from models.jobs.plan import Expand, Json, NewStep, Opened
+from models.jobs.plan import Json, NewStep
 from models.jobs.tables import Job, StepStatus
 from tasks import publisher
 from tasks.declaration import (
@@ -25,7 +25,6 @@ from tasks.declaration import (
     Type,
     check,
     each,
-    item_type,
     parallel,
     step,
     understand,
@@ -50,6 +49,12 @@ class InvalidInput(Unprocessable):
     """This is no valid input for the pipeline."""
 
     code = "invalid_input"
+
+
+class PipelineChanged(Conflict):
+    """The pipeline has changed since this job began; start a new one."""
+
+    code = "pipeline_changed"
 
 
 class UnknownStep(Unprocessable):
@@ -212,7 +217,30 @@ class Pipeline:
                 found[specs[row.name]] = model
         return found
 
-    def fork(self, session: Session, source: Job, *, step: str, edits: Json, owner: UUID) -> Job:
+    def parse(self, input: Any) -> BaseModel:
+        """Return `input` as this pipeline's input. Raises InvalidInput."""
+        return validate(self.input, input)
+
+    def resume(self, session: Session, job: Job) -> None:
+        """Let a failed or cancelled job go on from what did not succeed. Raises NotResumable."""
+        if job.fingerprint != self.fingerprint:
+            raise PipelineChanged()
+        opened = lifecycle.resume(session.connection(), job.id, self.expand)
+        tell_after_commit(session, job.id, [one.step_id for one in opened])
+
+    def retry(self, session: Session, job: Job) -> Job:
+        """Start a new job with the same input. Raises InvalidInput."""
+        return self.start(
+            session, self.parse(job.input), owner=job.owner_id, priority=job.priority,
+            parent_id=job.id,
+        )  # fmt: skip
+
+    def answer(self, session: Session, job: Job, step: str, item: str, value: Any) -> None:
+        """Give a waiting step its answer. Raises NotWaiting."""
+        ready = lifecycle.answer_step(session.connection(), job.id, step, item, value)
+        tell_after_commit(session, job.id, [ready])
+
+    def fork(self, session: Session, source: Job, *, step: str, edits: Json) -> Job:
         """Start a new job at `step` with a copy of all outputs before it.
 
         `edits`: `{"input": {…}, "outputs": {step: {…}}}` replaces parts of the copy.
@@ -234,7 +262,7 @@ class Pipeline:
         ]  # fmt: skip
         fresh = [self.row(spec) for spec in self.specs if spec.position >= at]
         return self._insert(
-            session, copied + fresh, input, owner=owner, deadline_s=self.deadline_s,
+            session, copied + fresh, input, owner=source.owner_id, deadline_s=self.deadline_s,
             priority=source.priority, forked_from=source.id,
         )  # fmt: skip
 
@@ -270,6 +298,14 @@ def get_pipeline(name: str) -> Pipeline:
     return REGISTRY[name]
 
 
+def get_startable(name: str) -> Pipeline:
+    """Return a pipeline that people may start by its name. Raises UnknownPipeline."""
+    found = get_pipeline(name)
+    if not found.startable:
+        raise UnknownPipeline(pipeline=name)
+    return found
+
+
 def tell_after_commit(session: Session, job_id: UUID, step_ids: list[UUID]) -> None:
     """Once the session commits, send the steps' hints and tell whoever follows the job."""
 
@@ -281,6 +317,6 @@ def tell_after_commit(session: Session, job_id: UUID, step_ids: list[UUID]) -> N
 
 
 __all__ = [
-    "REGISTRY", "Expand", "Opened", "Pipeline", "each", "get_pipeline", "item_type",
-    "parallel", "step",
+    "REGISTRY", "Pipeline", "each", "get_pipeline", "get_startable", "parallel", "step",
+    "tell_after_commit",
 ]  # fmt: skip

@@ -1,0 +1,28 @@
+"""The FastAPI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import books, dialects, jobs, ops, streams
+from api.limits import BodyLimit
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    streams.hub = streams.Hub()
+    async with streams.hub.running():
+        yield
+
+
+app = FastAPI(
+    title="Longrun",
+    version="0.1.0",
+    summary="Every long AI operation is a durable job.",
+    lifespan=_lifespan,
+)
+app.add_middleware(BodyLimit)
+dialects.install(app)
+for _part in (ops, jobs, books):
+    app.include_router(_part.router)

@@ -1,0 +1,413 @@
+"""Books, their characters, and talking with them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Form, Query, Response, UploadFile
+from pydantic import BaseModel, Field
+from sqlmodel import Session
+from starlette.concurrency import run_in_threadpool
+
+from api.deps import Limit, Owner, SessionDep
+from api.dialects import BOOKS, dialect
+from api.jobs import IdempotencyKey
+from api.sse import CursorDep, event_stream, follow
+from config.blobs import BlobStore
+from config.db import transaction
+from config.settings import settings
+from models.blobs import hold_blob, release_blobs
+from models.books import (
+    Author,
+    Book,
+    BookNotFound,
+    Character,
+    ChatMessage,
+    ChatSession,
+    MissingBook,
+    ProcessingStatus,
+    SessionBusy,
+    SessionNotFound,
+    get_book,
+    get_character,
+    get_session,
+    list_books,
+    list_characters,
+    list_messages,
+    lock_session,
+    new_book,
+    open_session,
+    processing_of,
+    start_processing,
+)  # fmt: skip
+from models.files import FileTooLarge, check_file_name, check_file_url, decode
+from models.jobs import idempotency, lifecycle
+from models.jobs.queries import JobNotFound
+from models.jobs.tables import TERMINAL, Job
+from pipelines import tell_after_commit
+from pipelines.books.chat import Say, chat
+from pipelines.books.forget_book import ForgetBook, forget_book
+from pipelines.books.ingest import IngestBook, ingest
+
+router = APIRouter(tags=["books"], dependencies=[Depends(dialect("books"))])
+
+
+class BookPublic(BaseModel):
+    """A book as its owner sees it."""
+
+    id: UUID
+    title: str
+    author: str
+    slug: str
+    status: str
+    processing_status: ProcessingStatus
+    processing_error: dict[str, Any] | None
+    processing_version: str | None
+    progress: float
+    job_id: UUID | None
+    total_chapters: int
+    total_chunks: int
+    created_at: datetime
+
+
+class BookPage(BaseModel):
+    """A page of books, newest first."""
+
+    books: list[BookPublic]
+    next: UUID | None
+
+
+class CharacterPublic(BaseModel):
+    """A character of a book."""
+
+    id: UUID
+    book_id: UUID
+    name: str
+    aliases: list[str]
+    description: str
+    role: str
+    pronouns: str | None
+    mention_count: int
+    quote_count: int
+    personality_traits: list[str]
+    is_primary: bool
+    is_narrator: bool
+    has_voice: bool
+
+
+class CharacterDetail(CharacterPublic):
+    """A character with what the book says of them."""
+
+    analysis: dict[str, Any] | None
+    profile: dict[str, Any] | None
+    system_prompt: str | None
+
+
+class CharacterPage(BaseModel):
+    """A page of a book's cast, the most important first."""
+
+    characters: list[CharacterPublic]
+    next: int | None
+
+
+class SessionCreate(BaseModel):
+    """Whom to talk to."""
+
+    character_id: UUID
+    title: str = Field(default="", max_length=200)
+
+
+class SessionPublic(BaseModel):
+    """A conversation."""
+
+    session_id: UUID
+    character_id: UUID
+    book_id: UUID
+    title: str
+    message_count: int
+    last_message_at: datetime | None
+    last_message_preview: str
+    created_at: datetime
+
+
+class MessagePublic(BaseModel):
+    """One message of a conversation."""
+
+    id: UUID
+    role: Author
+    content: str
+    position: int
+    metadata: dict[str, Any]
+    created_at: datetime
+
+
+class MessagePage(BaseModel):
+    """A page of a conversation, oldest first."""
+
+    messages: list[MessagePublic]
+    next: int | None
+
+
+class ProcessingRequest(BaseModel):
+    """A book to read in, and where its file lies."""
+
+    book_id: UUID
+    file_url: str = Field(min_length=1, max_length=4000)
+    user_id: str
+
+
+class ProcessingAccepted(BaseModel):
+    """The job that reads the book in."""
+
+    status: str = "accepted"
+    job_id: UUID
+
+
+class ChatRequest(BaseModel):
+    """One message to a character."""
+
+    user_id: str
+    character_id: UUID
+    book_id: UUID
+    session_id: UUID
+    user_message: str = Field(min_length=1, max_length=20_000)
+
+
+def _public(session: Session, book: Book) -> BookPublic:
+    job = session.get(Job, book.job_id) if book.job_id else None
+    status, error = processing_of(book, job)
+    told = book.model_dump() | {"processing_status": status, "processing_error": error}
+    return BookPublic(**told, progress=job.progress if job else 1.0)
+
+
+def _character(row: Character) -> CharacterPublic:
+    return CharacterPublic(**row.model_dump(), has_voice=row.system_prompt is not None)
+
+
+@router.post("/books", status_code=201)
+def add_book(
+    session: SessionDep,
+    owner: Owner,
+    response: Response,
+    title: Annotated[str, Form(min_length=1, max_length=300)],
+    author: Annotated[str, Form(max_length=300)] = "",
+    file: UploadFile | None = None,
+    file_url: Annotated[str | None, Form(max_length=4000)] = None,
+) -> BookPublic:
+    """Bring a book, as a file (.txt or .md) or by its address, and start reading it in.
+
+    Follow the job at `Location`. A file that cannot be read is refused at once with 422.
+    """
+    book = new_book(title=title, author=author, owner=owner)
+    if file is not None:
+        _store_upload(session, book, file)
+    else:
+        check_file_url(file_url or "")
+        book.file_url = file_url
+    session.add(book)
+    session.flush()
+    job = ingest.start(session, IngestBook(book_id=book.id), owner=owner)
+    start_processing(session, book, job.id)
+    response.headers["Location"] = f"/jobs/{job.id}"
+    return _public(session, book)
+
+
+def _store_upload(session: Session, book: Book, file: UploadFile) -> None:
+    """Keep an uploaded file. Raises WrongFileType, FileTooLarge, EmptyFile, NotText."""
+    check_file_name(file.filename or "")
+    data = file.file.read(settings.upload.max_bytes + 1)
+    if len(data) > settings.upload.max_bytes:
+        raise FileTooLarge(max_bytes=settings.upload.max_bytes)
+    decode(data)
+    blob = BlobStore().put(data)
+    hold_blob(session, blob, owner=book.owner_id, purpose=f"book:{book.id}")
+    book.file_blob = blob.key
+
+
+@router.get("/books")
+def read_books(
+    session: SessionDep, owner: Owner, limit: Limit = 20, after: UUID | None = None
+) -> BookPage:
+    """Your books, newest first."""
+    rows = list_books(session, owner=owner, after=after, limit=limit)
+    books = [_public(session, row) for row in rows]
+    return BookPage(books=books, next=books[-1].id if len(books) == limit else None)
+
+
+@router.get("/books/{book_id}")
+def read_book(book_id: UUID, session: SessionDep, owner: Owner) -> BookPublic:
+    """A book and how far it has been read in."""
+    return _public(session, get_book(session, book_id, owner=owner))
+
+
+@router.delete("/books/{book_id}", status_code=204)
+def delete_book(book_id: UUID, session: SessionDep, owner: Owner) -> None:
+    """Delete a book with its characters and conversations; its reading stops."""
+    book = get_book(session, book_id, owner=owner)
+    if book.job_id is not None:
+        lifecycle.request_cancel(session.connection(), book.job_id)
+        tell_after_commit(session, book.job_id, [])
+    if book.last_version:
+        forget = ForgetBook(book_id=book.id, versions=book.last_version)
+        forget_book.start(session, forget, owner=owner)
+    release_blobs(session, owner=owner, purpose=f"book:{book.id}")
+    session.delete(book)
+
+
+@router.get("/books/{book_id}/characters")
+def read_characters(
+    book_id: UUID,
+    session: SessionDep,
+    owner: Owner,
+    limit: Limit = 50,
+    after: Annotated[int, Query(ge=0)] = 0,
+) -> CharacterPage:
+    """A book's cast, the most important first."""
+    get_book(session, book_id, owner=owner)
+    rows = list_characters(session, book_id, after=after, limit=limit)
+    more = rows[-1].sort_order if len(rows) == limit else None
+    return CharacterPage(characters=[_character(row) for row in rows], next=more)
+
+
+@router.get("/characters/{character_id}")
+def read_character(character_id: UUID, session: SessionDep, owner: Owner) -> CharacterDetail:
+    """A character with what the book says of them."""
+    row = get_character(session, character_id, owner=owner)
+    return CharacterDetail(**row.model_dump(), has_voice=row.system_prompt is not None)
+
+
+@router.post("/chat-sessions", status_code=201)
+def start_session(body: SessionCreate, session: SessionDep, owner: Owner) -> SessionPublic:
+    """Begin a conversation with a character."""
+    character = get_character(session, body.character_id, owner=owner)
+    return _session_public(open_session(session, character, user=owner, title=body.title))
+
+
+def _session_public(row: ChatSession) -> SessionPublic:
+    return SessionPublic(**row.model_dump(exclude={"id"}), session_id=row.id)
+
+
+@router.get("/chat-sessions/{session_id}")
+def read_session(session_id: UUID, session: SessionDep, owner: Owner) -> SessionPublic:
+    """A conversation."""
+    return _session_public(get_session(session, session_id, owner=owner))
+
+
+@router.get("/chat-sessions/{session_id}/messages")
+def read_messages(
+    session_id: UUID,
+    session: SessionDep,
+    owner: Owner,
+    limit: Limit = 50,
+    after: Annotated[int, Query(ge=0)] = 0,
+) -> MessagePage:
+    """A conversation's messages, oldest first."""
+    get_session(session, session_id, owner=owner)
+    rows = list_messages(session, session_id, after=after, limit=limit)
+    more = rows[-1].position if len(rows) == limit else None
+    return MessagePage(messages=[_message(row) for row in rows], next=more)
+
+
+def _message(row: ChatMessage) -> MessagePublic:
+    return MessagePublic(**row.model_dump(), metadata=row.details)
+
+
+@router.get("/chat-sessions/{session_id}/stream")
+async def stream_reply(session_id: UUID, owner: Owner, cursor: CursorDep) -> Response:
+    """The reply that is being written, or the last one, from the cursor on."""
+    job_id = await run_in_threadpool(_reply_of, session_id, owner)
+    return await follow(job_id, cursor, BOOKS)
+
+
+def _reply_of(session_id: UUID, owner: UUID) -> UUID:
+    with transaction() as session:
+        found = get_session(session, session_id, owner=owner)
+        if found.job_id is None:
+            raise JobNotFound("Nothing has been said in this session.")
+        return found.job_id
+
+
+@router.post("/character/processing", status_code=202)
+def process_book(
+    body: ProcessingRequest,
+    session: SessionDep,
+    owner: Owner,
+    idempotency_key: IdempotencyKey = None,
+) -> ProcessingAccepted:
+    """Read a book in. Its `processing_status` tells how far it is.
+
+    While the same file is being read in, the answer names the job that does it.
+    """
+    check_file_url(body.file_url)
+    scope: dict[str, Any] = {
+        "owner": owner,
+        "route": "POST /character/processing",
+        "digest": idempotency.request_hash([str(body.book_id), body.file_url]),
+    }
+    if idempotency_key:
+        old = idempotency.replay(session, key=idempotency_key, **scope)
+        if old is not None:
+            return ProcessingAccepted(job_id=old.id)
+    job = _process(session, body, owner)
+    if idempotency_key:
+        idempotency.remember(session, key=idempotency_key, job_id=job.id, **scope)
+    return ProcessingAccepted(job_id=job.id)
+
+
+def _process(session: Session, body: ProcessingRequest, owner: UUID) -> Job:
+    try:
+        book = get_book(session, body.book_id, owner=owner)
+    except BookNotFound:
+        raise MissingBook() from None
+    session.refresh(book, with_for_update=True)
+    reading = session.get(Job, book.job_id) if book.job_id else None
+    if reading is not None and reading.status not in TERMINAL and book.file_url == body.file_url:
+        return reading
+    book.file_url, book.file_blob = body.file_url, None
+    job = ingest.start(session, IngestBook(book_id=book.id), owner=owner)
+    start_processing(session, book, job.id)
+    return job
+
+
+@router.post("/character/chat")
+async def talk(
+    body: ChatRequest, owner: Owner, cursor: CursorDep, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Say something to a character and stream the reply.
+
+    Frames: `{"token"}` …, then `{"done": true, "full_response"}`; `{"error", "code"}` when another
+    reply is being written (429, with its job) or the model fails (502). The job of the reply is in
+    `X-Job-ID`; `GET /chat-sessions/{id}/stream` with `Last-Event-ID` goes on where you were.
+    """
+    try:
+        job_id = await run_in_threadpool(_say, body, owner, idempotency_key)
+    except SessionBusy as busy:
+        return event_stream(_frames(BOOKS.busy(str(busy), busy.details)))
+    return await follow(job_id, cursor, BOOKS, **{"X-Job-ID": str(job_id)})
+
+
+async def _frames(frames: list[bytes]) -> Any:
+    for frame in frames:
+        yield frame
+
+
+def _say(body: ChatRequest, owner: UUID, key: str | None) -> UUID:
+    said = [str(body.session_id), body.user_message]
+    scope: dict[str, Any] = {
+        "owner": owner,
+        "route": "POST /character/chat",
+        "digest": idempotency.request_hash(said),
+    }
+    with transaction() as session:
+        if key and (old := idempotency.replay(session, key=key, **scope)):
+            return old.id
+        found = lock_session(session, body.session_id, owner=owner)
+        if (found.character_id, found.book_id) != (body.character_id, body.book_id):
+            raise SessionNotFound()
+        say = Say(session_id=found.id, message=body.user_message)
+        job = chat.start(session, say, owner=owner)
+        found.job_id = job.id
+        session.add(found)
+        if key:
+            idempotency.remember(session, key=key, job_id=job.id, **scope)
+        return job.id

@@ -1,0 +1,266 @@
+"""The engine's own API: start, watch, stop, take up again."""
+
+import re
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from api.deps import Limit, Owner, SessionDep, current_user
+from api.dialects import dialect
+from api.sse import CursorDep, follow, sign_stream_token, verify_stream_token
+from api.streams import ENGINE, finished
+from config.db import transaction
+from models.jobs import idempotency, lifecycle
+from models.jobs.queries import (
+    JobPublic,
+    StepPublic,
+    describe,
+    describe_step,
+    get_job,
+    list_jobs,
+    list_steps,
+)  # fmt: skip
+from models.jobs.tables import Job, JobStatus
+from pipelines import REGISTRY, get_pipeline, get_startable, tell_after_commit
+
+router = APIRouter(tags=["jobs"], dependencies=[Depends(dialect("engine"))])
+
+IdempotencyKey = Annotated[
+    str | None, Header(max_length=200, description="Sent again, the request starts nothing twice.")
+]
+MAX_WAIT_S = 60.0
+
+
+class JobPage(BaseModel):
+    """A page of jobs, newest first; `next` is the cursor of the page after it."""
+
+    jobs: list[JobPublic]
+    next: UUID | None
+
+
+class PipelinePublic(BaseModel):
+    """A long operation that this server knows."""
+
+    name: str
+    fingerprint: str
+    startable: bool
+    steps: list[str]
+    input_schema: dict[str, Any]
+
+
+class Fork(BaseModel):
+    """Where a new job begins, and what is changed before it does."""
+
+    step: str
+    edits: dict[str, Any] = {}
+
+
+class Answer(BaseModel):
+    """A person's answer to a step that asked."""
+
+    step: str
+    value: Any
+    item: str = ""
+
+
+class StreamToken(BaseModel):
+    """A token that opens one job's stream for a minute."""
+
+    token: str
+    url: str
+
+
+def accepted(job: JobPublic, *, replayed: bool = False, status: int = 202) -> JSONResponse:
+    """Return the answer to a request that has started a job."""
+    headers = {"Location": f"/jobs/{job.id}"} | (
+        {"Idempotent-Replayed": "true"} if replayed else {}
+    )
+    return JSONResponse(job.model_dump(mode="json"), status_code=status, headers=headers)
+
+
+@router.get("/pipelines")
+def list_pipelines() -> list[PipelinePublic]:
+    """Every long operation, its steps and what it takes."""
+    return [
+        PipelinePublic(
+            name=one.name,
+            fingerprint=one.fingerprint,
+            startable=one.startable,
+            steps=[spec.name for spec in one.specs],
+            input_schema=one.input.model_json_schema(),
+        )
+        for one in REGISTRY.values()
+    ]
+
+
+def _start(
+    pipeline: str, input: dict[str, Any], owner: UUID, key: str | None, priority: int
+) -> tuple[JobPublic, bool]:
+    operation = get_startable(pipeline)
+    with transaction() as session:
+        digest = idempotency.request_hash([pipeline, input])
+        scope: dict[str, Any] = {
+            "owner": owner,
+            "route": f"POST /jobs/{pipeline}",
+            "digest": digest,
+        }
+        if key and (old := idempotency.replay(session, key=key, **scope)):
+            return describe(session, old), True
+        job = operation.start(session, operation.parse(input), owner=owner, priority=priority)
+        if key:
+            idempotency.remember(session, key=key, job_id=job.id, **scope)
+        return describe(session, job), False
+
+
+@router.post("/jobs/{pipeline}", status_code=202, response_model=JobPublic)
+async def start_job(
+    pipeline: str,
+    owner: Owner,
+    input: Annotated[dict[str, Any], Body(default_factory=dict)],
+    idempotency_key: IdempotencyKey = None,
+    priority: Annotated[int, Query(ge=-100, le=100)] = 0,
+    prefer: Annotated[str | None, Header(description="`wait=n`: for the end, n seconds.")] = None,
+) -> Response:
+    """Start a long operation. Follow it at `Location`."""
+    job, replayed = await run_in_threadpool(
+        _start, pipeline, input, owner, idempotency_key, priority
+    )
+    wait = re.fullmatch(r"wait=(\d{1,3})", prefer or "")
+    if wait and await finished(job.id, timeout_s=min(int(wait[1]), MAX_WAIT_S)):
+        return accepted(await run_in_threadpool(_read, str(job.id), owner), status=200)
+    return accepted(job, replayed=replayed)
+
+
+def _read(ref: str, owner: UUID) -> JobPublic:
+    with transaction() as session:
+        return describe(session, get_job(session, ref, owner=owner))
+
+
+@router.get("/jobs")
+def read_jobs(
+    session: SessionDep,
+    owner: Owner,
+    limit: Limit = 20,
+    status: JobStatus | None = None,
+    pipeline: str | None = None,
+    before: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
+) -> JobPage:
+    """Your jobs, newest first."""
+    rows = list_jobs(
+        session, owner=owner, status=status, pipeline=pipeline, before=before, limit=limit
+    )
+    jobs = [JobPublic.model_validate(row, from_attributes=True) for row in rows]
+    return JobPage(jobs=jobs, next=jobs[-1].id if len(jobs) == limit else None)
+
+
+@router.get("/jobs/{job_id}", response_model=JobPublic)
+async def read_job(
+    job_id: str,
+    owner: Owner,
+    request: Request,
+    wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="Seconds for its end.")] = 0,
+) -> Response:
+    """A job as it is now; with `wait`, as soon as it has ended."""
+    job = await run_in_threadpool(_read, job_id, owner)
+    if wait and job.finished_at is None:
+        await finished(job.id, timeout_s=wait)
+        job = await run_in_threadpool(_read, job_id, owner)
+    body = job.model_dump_json()
+    etag = f'"{idempotency.request_hash(body)[:32]}"'
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers={"ETag": etag})
+    return Response(body, media_type="application/json", headers={"ETag": etag})
+
+
+@router.get("/jobs/{job_id}/steps")
+def read_steps(job_id: str, session: SessionDep, owner: Owner) -> list[StepPublic]:
+    """The job's plan and how far each step is."""
+    job = get_job(session, job_id, owner=owner)
+    return [describe_step(row) for row in list_steps(session, job.id)]
+
+
+def _stream_owner(job_id: str, owner: UUID | None, token: str | None) -> UUID:
+    with transaction() as session:
+        if token is not None:
+            owner = verify_stream_token(token, UUID(job_id))
+        assert owner is not None
+        return get_job(session, job_id, owner=owner).id
+
+
+def _owner_unless_token(request: Request, session: SessionDep) -> UUID | None:
+    """Return who is asking; a stream token in the query speaks for itself."""
+    if "token" in request.query_params:
+        return None
+    header = request.headers.get
+    return current_user(
+        session, None, header("authorization"), header("x-service-token"), header("x-user-id")
+    ).id
+
+
+@router.get("/jobs/{job_id}/events")
+async def stream_events(
+    job_id: str,
+    cursor: CursorDep,
+    owner: Annotated[UUID | None, Depends(_owner_unless_token)],
+    token: Annotated[str | None, Query(description="A stream token.")] = None,
+) -> Response:
+    """The job's events and tokens as Server-Sent Events, from the cursor on."""
+    found = await run_in_threadpool(_stream_owner, job_id, owner, token)
+    return await follow(found, cursor, ENGINE)
+
+
+@router.post("/jobs/{job_id}/stream-token")
+def issue_stream_token(job_id: str, session: SessionDep, owner: Owner) -> StreamToken:
+    """A token for browsers' EventSource, which cannot send headers."""
+    job = get_job(session, job_id, owner=owner)
+    token = sign_stream_token(job.id, owner)
+    return StreamToken(token=token, url=f"/jobs/{job.id}/events?token={token}")
+
+
+@router.post("/jobs/{job_id}/cancel")
+def cancel_job(job_id: str, session: SessionDep, owner: Owner) -> JobPublic:
+    """Ask the job to stop. A finished job keeps its state; asking again changes nothing."""
+    job = get_job(session, job_id, owner=owner)
+    lifecycle.request_cancel(session.connection(), job.id)
+    tell_after_commit(session, job.id, [])
+    return _fresh(session, job)
+
+
+@router.post("/jobs/{job_id}/resume", status_code=202)
+def resume_job(job_id: str, session: SessionDep, owner: Owner) -> JobPublic:
+    """Let a failed or cancelled job go on from what did not succeed."""
+    job = get_job(session, job_id, owner=owner)
+    get_pipeline(job.pipeline).resume(session, job)
+    return _fresh(session, job)
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202)
+def retry_job(job_id: str, session: SessionDep, owner: Owner) -> JobPublic:
+    """Start a new job with the same input."""
+    job = get_job(session, job_id, owner=owner)
+    return describe(session, get_pipeline(job.pipeline).retry(session, job))
+
+
+@router.post("/jobs/{job_id}/fork", status_code=202)
+def fork_job(job_id: str, fork: Fork, session: SessionDep, owner: Owner) -> JobPublic:
+    """Start a new job at a step, with copies of all outputs before it, changed as you say."""
+    job = get_job(session, job_id, owner=owner)
+    pipeline = get_pipeline(job.pipeline)
+    return describe(session, pipeline.fork(session, job, step=fork.step, edits=fork.edits))
+
+
+@router.post("/jobs/{job_id}/answer", status_code=202)
+def answer_job(job_id: str, answer: Answer, session: SessionDep, owner: Owner) -> JobPublic:
+    """Answer a step that waits for a person."""
+    job = get_job(session, job_id, owner=owner)
+    get_pipeline(job.pipeline).answer(session, job, answer.step, answer.item, answer.value)
+    return _fresh(session, job)
+
+
+def _fresh(session: SessionDep, job: Job) -> JobPublic:
+    session.refresh(job)
+    return describe(session, job)
