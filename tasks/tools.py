@@ -273,7 +273,7 @@ TOOLS: dict[Any, Tool] = {
     Keywords: Tool("tasks.adapters.keywords:PgKeywords"),
     Blobs: Tool("config.blobs:BlobStore"),
     Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),
-    Fetch: Tool("config.fetch:GuardedFetch"),
+    Fetch: Tool("tasks.adapters.files:GuardedFetch"),
     Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
 }
 
