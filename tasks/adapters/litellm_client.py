@@ -1,11 +1,8 @@
 """LiteLLM, loaded once per worker and told to keep to itself; its errors in our words."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the network at import
 
 import httpx
 import litellm

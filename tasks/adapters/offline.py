@@ -10,9 +10,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
-from litellm import CustomLLM
+from litellm.llms.custom_llm import CustomLLM
 from litellm.types.utils import (
     Choices,
     Embedding,
@@ -119,7 +120,7 @@ class OfflineProvider(CustomLLM):  # type: ignore[misc]
         usage = Usage(
             prompt_tokens=counts[0], completion_tokens=counts[1], total_tokens=sum(counts)
         )
-        response.usage = usage  # type: ignore[attr-defined]
+        response.usage = usage
         return response
 
     def streaming(self, *args: Any, **kwargs: Any) -> Iterator[GenericStreamingChunk]:
@@ -252,7 +253,7 @@ def hashed(text: str) -> list[float]:
     Source: Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", ICML 2009.
     """
     words = _words(text)
-    features = Counter([*words, *map(" ".join, zip(words, words[1:], strict=False))])
+    features = Counter([*words, *map(" ".join, pairwise(words))])
     features.update(f"^{word[:4]}" for word in words if len(word) > 4)
     vector = [0.0] * DIMENSION
     for feature, count in features.items():

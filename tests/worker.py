@@ -1,0 +1,9 @@
+"""A Celery worker that also knows the tests' own pipelines: `celery -A tests.worker worker`."""
+
+import tests.pipelines  # noqa: F401 — declares them
+from tasks.celery import app
+from tasks.worker import register_all
+
+register_all()
+
+__all__ = ["app"]
