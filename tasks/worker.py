@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from tasks.dispatcher import WORKER_LOST, Dispatcher, release_all
 from tasks.pipeline import REGISTRY, Pipeline
 from tasks.progress import draining
 from tasks.runner import ELSEWHERE_S, carry_out
+from tasks.tools import TOOLS
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,16 @@ def register_all() -> None:
             register(pipeline, spec)
 
 
+def preload(queues: Iterable[str]) -> None:
+    """Load the tools of these queues' steps now, so that no first job waits for an import."""
+    for pipeline in REGISTRY.values():
+        for spec in pipeline.specs:
+            if spec.options.queue in queues:
+                for wanted in spec.needs.values():
+                    if wanted in TOOLS:
+                        TOOLS[wanted].provide()
+
+
 class NodeStep(bootsteps.StartStopStep):
     """Starts and stops the threads of the worker's main process."""
 
@@ -53,6 +65,7 @@ class NodeStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Begin to beat and to dispatch."""
         queues = parent.app.amqp.queues.consume_from
+        preload(queues)
         heart = node.Heart({name: parent.concurrency for name in queues})
         self.threads = [heart, Dispatcher()]
         for thread in self.threads:
