@@ -20,12 +20,13 @@ class _Record(BaseModel):
 
 
 class Chapter(_Record):
-    """A stretch of the text under one heading; `start` is where the heading begins."""
+    """A stretch of the text under one heading, which stands before `body`."""
 
     index: int
     title: str
     start: int
     end: int
+    body: int
 
 
 class FormEvidence(_Record):

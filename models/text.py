@@ -68,7 +68,8 @@ _NAMED = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _BARE = re.compile(
-    r"^[ \t_*]*(?P<number>[IVXLC]{1,8}|\d{1,3})(?P<rest>(?:\.|\b)[ \t]*(?:(?<=[. ])[A-Z][^\n]{0,60})?)$",
+    r"^[ \t_*]*(?P<number>[IVXLC]{1,8}|\d{1,3})"
+    r"(?P<rest>(?:\.|\b)[ \t]*(?:(?<=[. ])[A-Z][^\n]{0,60})?)$",
     re.MULTILINE,
 )
 _SOLO = re.compile(
@@ -76,6 +77,8 @@ _SOLO = re.compile(
     r"|postscript)\b\.?[ \t_*]*$",
     re.MULTILINE | re.IGNORECASE,
 )
+_TITLE_LINE = re.compile(r"(?:\n[ \t]*){1,3}(?P<line>\S[^\n]*)(?=\n[ \t]*\n|\Z)")
+_SPEAKS = ('"', "'", "\u201c", "\u2018", "-", "—")
 _OUTER = frozenset({"volume", "vol.", "book", "part"})
 
 CONTENTS_GAP_CHARS = 200  # headings closer than this are a table of contents, not chapters
@@ -128,8 +131,9 @@ def find_chapters(text: str) -> list[Chapter]:
         chapters += _pieces(text, 0, headings[0].start, 0, "Opening")
     ends = [heading.start for heading in headings[1:]] + [len(text)]
     for heading, end in zip(headings, ends, strict=True):
-        title = _with_title_line(text, heading)
-        chapters.append(Chapter(index=len(chapters), title=title, start=heading.start, end=end))
+        title, body = _with_title_line(text, heading)
+        index = len(chapters)
+        chapters.append(Chapter(index=index, title=title, start=heading.start, end=end, body=body))
     return chapters
 
 
@@ -202,14 +206,15 @@ def _merge_outer(headings: list[_Heading]) -> list[_Heading]:
     return merged
 
 
-def _with_title_line(text: str, heading: _Heading) -> str:
-    """Return the heading with the chapter's name, where that stands on the next line."""
-    match = re.match(r"(\n[ \t]*){1,3}(?P<line>\S[^\n]*)(?=\n[ \t]*\n|\Z)", text[heading.body :])
+def _with_title_line(text: str, heading: _Heading) -> tuple[str, int]:
+    """Return the heading with the chapter's name, where that stands below, and its end."""
+    match = _TITLE_LINE.match(text, heading.body)
     if not match or len(match["line"]) > TITLE_LINE_CHARS:
-        return heading.title
-    line = match["line"].strip(" \t_*")
-    speaks = line[:1] in "\"'“‘-—" or (line.endswith((".", ",", ";", ":")) and not line.isupper())
-    return heading.title if speaks else f"{heading.title}: {line.rstrip('.')}"
+        return heading.title, heading.body
+    line = match["line"].strip(" \t_*>")
+    if line[:1] in _SPEAKS or (line.endswith((".", ",", ";", ":")) and not line.isupper()):
+        return heading.title, heading.body
+    return f"{heading.title}: {line.rstrip('.')}", match.end()
 
 
 def _pieces(text: str, start: int, end: int, index: int, name: str = "Part") -> list[Chapter]:
@@ -220,7 +225,8 @@ def _pieces(text: str, start: int, end: int, index: int, name: str = "Part") -> 
         if stop < 0 or end - stop < PIECE_CHARS // 3:
             stop = end
         number = index + len(pieces)
-        pieces.append(Chapter(index=number, title=f"{name} {number + 1}", start=start, end=stop))
+        title = f"{name} {number + 1}"
+        pieces.append(Chapter(index=number, title=title, start=start, end=stop, body=start))
         start = stop
         if stop >= end:
             break

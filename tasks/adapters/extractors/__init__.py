@@ -1,0 +1,1 @@
+"""Extractors: what turns a text into a `models.reading.Reading`."""

@@ -1,0 +1,212 @@
+"""Who may have spoken each turn, and what speaks for and against each of them.
+
+Feature names are the keys of `data/weights.json`. Prefixes: X a cue with a verb of speech,
+L one at the end of the paragraph before, B a beat (a subject without such a verb).
+"""
+
+import math
+from bisect import bisect_left
+from collections import defaultdict
+from dataclasses import dataclass
+
+from .lexicon import lexicon
+from .mentions import KnownCast, Named
+from .page import Page
+from .turns import Cue, Turn
+
+Who = int | str  # a member of the cast, or a noun such as "waiter"
+Features = dict[str, float]
+Evidence = defaultdict[str, float]
+RECENT_PEOPLE = 7
+RECENT_MENTIONS = 40
+RECENT_PARAGRAPHS = 12
+
+
+@dataclass(slots=True)
+class Question:
+    """A turn with its candidates. `kind` tells how its speaker is referred to: 0none, Xnamed …"""
+
+    turn: Turn
+    kind: str
+    candidates: dict[Who, Features]
+
+
+class FeatureMaker:
+    """Makes the questions of one page."""
+
+    def __init__(self, page: Page, named: list[Named], turns: list[Turn], cast: KnownCast) -> None:
+        self._page = page
+        self._cast = cast
+        self._turns = turns
+        self._told = [m for m in named if page.quote[m.first] < 0]
+        self._told_at = [m.first for m in self._told]
+        self._by_para: dict[int, list[Named]] = defaultdict(list)
+        for mention in self._told:
+            self._by_para[page.para[mention.first]].append(mention)
+        lists = lexicon()
+        self._kin = (
+            lists.of("names", "roles_he")
+            | lists.of("names", "roles_she")
+            | lists.of("names", "roles_open")
+        )
+        self._noun_gender: dict[str, str] = {}
+
+    def make(self) -> list[Question]:
+        """Return one question per turn."""
+        return [self._question(place) for place in range(len(self._turns))]
+
+    def gender(self, who: Who) -> str:
+        """Return he, she or unknown."""
+        if isinstance(who, str):
+            return self._noun_gender.get(who, "unknown")
+        return self._cast.gender.get(who, "unknown")
+
+    def _question(self, place: int) -> Question:
+        turn = self._turns[place]
+        found: dict[Who, Evidence] = defaultdict(lambda: defaultdict(float))
+        recent = self._recent(turn)
+        self._add_recent(found, recent)
+        self._add_near(found, turn)
+        self._add_neighbours(found, place)
+        self._add_own_words(found, turn)
+        prefix, cues = _cues(turn)
+        kind = self._add_cues(found, prefix, cues)
+        if kind in ("pronoun", "noun"):
+            self._add_agreement(found, prefix, cues[0], turn, recent)
+        self._add_general(found, prefix, kind)
+        return Question(turn, f"{prefix}{kind}", {who: dict(f) for who, f in found.items()})
+
+    def _recent(self, turn: Turn) -> list[tuple[int, int]]:
+        """Return who was last named in the narration before a turn, with the paragraphs since."""
+        seen: dict[int, int] = {}
+        before = bisect_left(self._told_at, turn.first)
+        for mention in reversed(self._told[max(0, before - RECENT_MENTIONS) : before]):
+            distance = turn.para - self._page.para[mention.first]
+            if distance > RECENT_PARAGRAPHS or len(seen) == RECENT_PEOPLE:
+                break
+            seen.setdefault(mention.who, distance)
+        return list(seen.items())
+
+    @staticmethod
+    def _add_recent(found: dict[Who, Evidence], recent: list[tuple[int, int]]) -> None:
+        for rank, (who, distance) in enumerate(recent):
+            found[who][f"recent{min(rank, 4)}"] += 1
+            found[who]["recency"] += 1 / (1 + distance)
+            if distance == 1:
+                found[who]["previous_paragraph"] += 1
+
+    def _add_near(self, found: dict[Who, Evidence], turn: Turn) -> None:
+        for mention in turn.narrated:
+            key = "same_paragraph_owner" if mention.possessive else "same_paragraph"
+            found[mention.who][key] += 1
+        for ahead in (1, 2):
+            for mention in self._by_para[turn.para + ahead][:2]:
+                found[mention.who][f"next{ahead}"] += 0.5
+
+    def _add_neighbours(self, found: dict[Who, Evidence], place: int) -> None:
+        """Add who is called, and who is said to speak, in the turns around."""
+        for offset in (-2, -1, 1, 2):
+            if not 0 <= place + offset < len(self._turns):
+                continue
+            other = self._turns[place + offset]
+            if abs(other.para - self._turns[place].para) > abs(offset) + 2:
+                continue
+            for who in set(other.called):
+                found[who][f"called{offset:+d}"] += 1
+            for cue in other.cues[:1]:
+                if cue.subject.kind == "named" and cue.subject.who is not None:
+                    found[cue.subject.who][f"speaks{offset:+d}"] += 1
+
+    def _add_own_words(self, found: dict[Who, Evidence], turn: Turn) -> None:
+        for who in set(turn.called):
+            found[who]["called_here"] += 1
+        for who in set(turn.inside):
+            if who in found:
+                found[who]["named_here"] += 1
+        if self._cast.narrator is not None:
+            found[self._cast.narrator]["is_narrator"] += 1
+
+    def _add_cues(self, found: dict[Who, Evidence], prefix: str, cues: list[Cue]) -> str:
+        """Add the first two cues; return the kind of the first."""
+        for number, cue in enumerate(cues[:2]):
+            mark = prefix if number == 0 else f"{prefix}2"
+            subject = cue.subject
+            if subject.kind == "named" and subject.who is not None:
+                found[subject.who][f"{mark}_named_{cue.pattern}"] += 1
+            elif subject.kind == "narrator" and subject.who is not None:
+                found[subject.who][f"{mark}_narrator_{cue.pattern}"] += 1
+            elif subject.kind == "noun":
+                group = "kin" if subject.noun in self._kin else "any"
+                self._noun_gender[subject.noun] = subject.gender
+                found[subject.noun][f"{mark}_noun_{group}_{cue.pattern}"] += 1
+                found[subject.noun]["is_noun"] = 1
+        return cues[0].subject.kind if cues else "none"
+
+    def _add_agreement(
+        self,
+        found: dict[Who, Evidence],
+        prefix: str,
+        cue: Cue,
+        turn: Turn,
+        recent: list[tuple[int, int]],
+    ) -> None:
+        """Add whose gender agrees with a pronoun or noun, and who of them was last named."""
+        wanted = cue.subject.gender
+        if wanted not in ("he", "she"):
+            return
+        pronoun = cue.subject.kind == "pronoun"
+        mark = f"{prefix}{'pronoun' if pronoun else 'noun'}"
+        for who, features in found.items():
+            gender = self.gender(who)
+            fits = "ok" if gender == wanted else "bad" if gender in ("he", "she") else "unknown"
+            features[f"{mark}_{fits}"] = 1
+        if not pronoun:
+            return
+        order = [m.who for m in reversed(turn.narrated) if m.first < cue.subject.next]
+        order += [who for who, _ in recent]
+        fitting = [who for who in dict.fromkeys(order) if self.gender(who) == wanted]
+        for rank, who in enumerate(fitting):
+            found[who][f"{mark}_rank{min(rank, 3)}"] = 1
+
+    def _add_general(self, found: dict[Who, Evidence], prefix: str, kind: str) -> None:
+        certain = prefix == "X" and kind in ("named", "narrator", "noun")
+        for who, features in found.items():
+            if isinstance(who, int):
+                features["frequency"] = math.log1p(self._cast.weight.get(who, 0)) / 5
+            if certain and not any(key.startswith("X_") for key in features):
+                features["X_miss"] = 1
+
+
+def _cues(turn: Turn) -> tuple[str, list[Cue]]:
+    """Return the cues that count for a turn, and their prefix."""
+    if turn.cues:
+        return "X", turn.cues
+    if turn.lead:
+        return "L", [turn.lead]
+    return ("B", turn.beats) if turn.beats else ("0", [])
+
+
+def transition(
+    question: Question,
+    before: Question | None,
+    before2: Question | None,
+    who: Who | None,
+    last: Who | None,
+    last2: Who | None,
+) -> Features:
+    """Return what the speakers of the two turns before say about `who` speaking now."""
+    if before is None:
+        return {}
+    distance = question.turn.para - before.turn.para
+    if distance > RECENT_PARAGRAPHS // 3:
+        return {}
+    if question.turn.goes_on and distance == 1:
+        return {"goes_on_same" if who == last else "goes_on_other": 1.0}
+    tag = {"0": "i", "B": "b"}.get(question.kind[0], "p" if "pronoun" in question.kind else "x")
+    gap = "0" if distance <= 1 else "1"
+    features: Features = {}
+    if who == last:
+        features[f"same_{tag}{gap}"] = 1.0
+    if before2 is not None and question.turn.para - before2.turn.para <= 6 and who != last:
+        features[f"{'turn_taking' if who == last2 else 'new'}_{tag}{gap}"] = 1.0
+    return features
