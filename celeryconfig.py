@@ -4,7 +4,7 @@ Messages carry ids only; every state lies in Postgres. So most of Celery's own s
 retries, ETAs, chords, redelivery) are off on purpose: the engine has its own, in the database.
 """
 
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from config.redis import broker_url as _broker_url
 from config.settings import settings as _settings
@@ -21,7 +21,7 @@ broker_pool_limit = 4
 task_publish_retry = False  # a hint that cannot be sent is sent by the dispatcher
 
 # One queue per resource: threads that wait, processes that compute, people who watch.
-task_queues = (Queue("io"), Queue("cpu"), Queue("stream"))
+task_queues = tuple(Queue(name, Exchange(name), name) for name in ("io", "cpu", "stream"))
 task_default_queue = "io"
 task_create_missing_queues = True
 

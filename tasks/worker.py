@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -65,7 +66,7 @@ class NodeStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Begin to beat and to dispatch."""
         queues = parent.app.amqp.queues.consume_from
-        preload(queues)
+        Thread(target=preload, args=[list(queues)], name="preload", daemon=True).start()
         heart = node.Heart({name: parent.concurrency for name in queues})
         self.threads = [heart, Dispatcher()]
         for thread in self.threads:

@@ -77,6 +77,7 @@ class Stack:
             "WEB_HOST": self.settings.web.host,
             "WEB_PORT": str(self.settings.web.port),
             "REMAP_SIGTERM": "SIGQUIT",  # a worker's soft shutdown
+            "PYTHONPATH": str(self.processes.directory),  # Flower reads its options from ours
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from models import accounts  # noqa: F401 — jobs refer to users
 from models.base import new_id, timestamp
 
 
