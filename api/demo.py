@@ -97,6 +97,8 @@ def follow(client: httpx.Client, path: str, bars: Bars) -> str:
             with connect_sse(client, "GET", path, headers=headers, timeout=30) as source:
                 for event in source.iter_sse():
                     last = event.id or last
+                    if not event.data:  # a ping
+                        continue
                     if event.event == "end":
                         return str(event.json()["status"])
                     bars.show(event.event, event.json())
@@ -134,7 +136,7 @@ def talk(client: httpx.Client, console: Console, book: dict[str, Any], who: dict
     key = {"Idempotency-Key": str(uuid4())}
     with connect_sse(client, "POST", "/character/chat", json=body, headers=key) as source:
         for event in source.iter_sse():
-            told = event.json()
+            told = event.json() if event.data else {}
             console.print(told.get("token", told.get("error", "")), end="", markup=False)
     messages = client.get(f"/chat-sessions/{session['session_id']}/messages").json()["messages"]
     details = messages[-1]["metadata"]
