@@ -110,6 +110,7 @@ class EngineSettings(Group):
     idle_s: float = 900.0  # a step without progress for so long is taken back
     retry_base_s: float = 1.0
     retry_max_s: float = 300.0
+    preload: bool = True  # workers load what their steps need before it is needed
     cancel_poll_s: float = 0.25  # how stale a running step's view of "cancel" may be
 
 

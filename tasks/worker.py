@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 import pipelines  # noqa: F401 — declares every pipeline
 from config.db import connection, engine
+from config.settings import settings
 from models.jobs import dispatch
 from tasks import node
 from tasks.celery import app
@@ -66,7 +67,8 @@ class NodeStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Begin to beat and to dispatch."""
         queues = parent.app.amqp.queues.consume_from
-        Thread(target=preload, args=[list(queues)], name="preload", daemon=True).start()
+        if settings.engine.preload:
+            Thread(target=preload, args=[list(queues)], name="preload", daemon=True).start()
         heart = node.Heart({name: parent.concurrency for name in queues})
         self.threads = [heart, Dispatcher()]
         for thread in self.threads:
