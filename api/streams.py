@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 KEPT_ITEMS = 4096  # of a topic, for its readers; older ones come from Postgres
 RECONNECT_S = 1.0
+RETRY = b"retry: 2000\n"  # begins the first frame: how long a browser waits to reconnect, in ms
 
 
 class InvalidCursor(Invalid):
@@ -325,7 +326,6 @@ class Hub:
         """Yield the frames beyond `cursor`, then live ones, to the job's end."""
         reader = _Reader(cursor, rendering)
         async with self.topic(job_id) as topic:
-            yield b"retry: 2000\n\n"
             place = -1  # in the topic's items; behind those that are kept: replay first
             while not self.stopping.is_set():
                 changed, end, kept_from = topic.changed, topic.end, topic.count - len(topic.items)
@@ -365,6 +365,7 @@ class _Reader:
 
     def __init__(self, cursor: Cursor, rendering: Rendering) -> None:
         self.cursor, self.rendering = cursor, rendering
+        self._prefix = RETRY
 
     def may_take(self, entry: Entry) -> bool:
         """Say whether no entry of this attempt is missing before `entry`."""
@@ -381,11 +382,15 @@ class _Reader:
             if content.n <= at.n:
                 return None
             self.cursor = Cursor(at.seq, content.n)
-        return item.frame(self.rendering, self.cursor)
+        frame = item.frame(self.rendering, self.cursor)
+        if frame is not None and self._prefix:
+            frame, self._prefix = self._prefix + frame, b""
+        return frame
 
     def last_frame(self, end: Ended) -> bytes:
         """Return the frame that ends the stream."""
-        return f"id: {self.cursor.seq}-{self.cursor.n}\n{self.rendering.ended(end)}".encode()
+        shown = self.rendering.ended(end)
+        return self._prefix + f"id: {self.cursor.seq}-{self.cursor.n}\n{shown}".encode()
 
 
 def _stored(job_id: UUID, n: int) -> list[Entry]:
