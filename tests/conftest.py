@@ -70,7 +70,7 @@ def redis_url(_valkey_server: None) -> str:
 
 
 @pytest.fixture
-def postgres(database_url: str) -> Iterator[EmbeddedPostgres]:
+def postgres(_postgres_server: None) -> Iterator[EmbeddedPostgres]:
     """The session's Postgres, to be stopped, killed or frozen; it runs again afterwards."""
     if TEST_DATABASE_URL:
         pytest.skip("TEST_DATABASE_URL names a server that is not ours to stop")
