@@ -140,9 +140,7 @@ def _attempt(
 def _tokens(spec: Spec, claim: Claim, attempt: Attempt) -> Tokens | None:
     if not spec.streams:
         return None
-    return Tokens(
-        claim.job_id, claim.step_id, epoch=claim.epoch, attempt=claim.attempt, check=attempt.check
-    )
+    return Tokens(claim.job_id, claim.step_id, epoch=claim.epoch, check=attempt.check)
 
 
 def _arguments(

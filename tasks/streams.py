@@ -1,13 +1,10 @@
 """The writer of token streams: Postgres keeps them, Redis makes them live.
 
-A step's loop over a model's answer never waits for either. One thread per process sends what has
-come to Redis (the first piece at once, then every 25 ms or 128 characters) and about every second
-stores it in Postgres. The rest is stored in the transaction that ends the step.
+A step's loop over a model's answer waits for neither; two threads of the process do (`carriers`).
+What Postgres has not got when the step ends is stored in the transaction that ends it.
 """
 
-import json
-import logging
-import os
+import math
 import queue
 import threading
 import time
@@ -15,66 +12,38 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from uuid import UUID
 
-import redis
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from config.db import connection
-from config.redis import channel, client
 from config.settings import settings
-from models.jobs.streams import (
-    END,
-    RESET,
-    TOKEN,
-    Entry,
-    first_number,
-    store_entries,
-    stream_key,
-)  # fmt: skip
+from models.jobs.streams import END, RESET, TOKEN, Entry, first_number, store_entries
 from models.jobs.transitions import Superseded
+from tasks.ahead import Ahead
+from tasks.carriers import keeper, sender
 from tasks.failpoints import failpoint
-
-logger = logging.getLogger(__name__)
-
-REDIS_PAUSE_S = 2.0  # after a failure Redis is left alone for so long
-AHEAD = 256  # pieces that a model may be ahead of the step's loop
-
-# KEYS: stream, channel. ARGV: lifetime in seconds, the batch as JSON for the channel, then for each
-# entry its number, kind and data. XADD itself refuses numbers that are not beyond the last one, so
-# an older attempt and a repeated batch change nothing.
-_APPEND = """
-for i = 3, #ARGV, 3 do
-  redis.pcall('XADD', KEYS[1], ARGV[i] .. '-0', 'k', ARGV[i + 1], 'd', ARGV[i + 2])
-end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-redis.call('PUBLISH', KEYS[2], ARGV[2])
-"""
 
 
 class Tokens:
     """A step's line to whoever watches: what is written here is seen at once and kept."""
 
     def __init__(
-        self,
-        job_id: UUID,
-        step_id: UUID,
-        *,
-        epoch: int,
-        attempt: int,
-        check: Callable[[], None],
+        self, job_id: UUID, step_id: UUID, *, epoch: int, check: Callable[[], None]
     ) -> None:
         """Write for one attempt; `check` raises when it has to end."""
         self.job_id, self.step_id, self.epoch = job_id, step_id, epoch
-        self.lock = threading.Lock()
-        self.unsent: list[Entry] = []
-        self.unstored: list[Entry] = []
         self.superseded = False
-        self.due = 0.0  # when to send next; monotonic
-        self.store_due = time.monotonic() + settings.stream.compact_s
+        self.trim_below = 0  # Redis need not keep entries before this number
         self._check = check
-        self._next = first_number(epoch)
-        self._chars = 0
-        if attempt > 1:
+        self._lock = threading.Lock()
+        self._entries: list[Entry] = []  # that Redis or Postgres has not got; without a gap
+        self._last = self._sent = self._stored = first_number(epoch) - 1
+        self._unsent_chars = 0
+        self._send_due = self._may_send = self._store_due = 0.0  # monotonic seconds
+        self._storing = threading.Lock()  # held until what was stored is noted here
+        self._ending = False  # the step's own transaction stores the rest
+        self._closed = False
+        if epoch > 1:  # an attempt that was handed over or resumed has a first number again
             self.emit(RESET, "")
 
     def write(self, pieces: Iterable[str]) -> str:
@@ -82,7 +51,7 @@ class Tokens:
 
         The step ends here when it is to stop, also while the model hangs.
         """
-        source = _Ahead(pieces)
+        source = Ahead(pieces)
         text: list[str] = []
         try:
             while True:
@@ -95,194 +64,112 @@ class Tokens:
                     continue
                 if piece is None:
                     return "".join(text)
-                text.append(piece)
-                self.emit(TOKEN, piece)
-                failpoint("streamed")
+                if piece:
+                    text.append(storable(piece))
+                    self.emit(TOKEN, text[-1])
+                    failpoint("streamed")
         finally:
             source.close()
 
     def emit(self, kind: str, data: str) -> None:
         """Append one entry to the stream."""
-        with self.lock:
-            entry = Entry(self._next, kind, data)
-            first = entry.n == first_number(self.epoch)
-            self._next += 1
-            self.unsent.append(entry)
-            self.unstored.append(entry)
-            self._chars += len(data)
-            hurry = first or self._chars >= settings.stream.flush_chars
-            at = time.monotonic()
-            if hurry:
-                self.due, self._chars = at, 0
-            elif len(self.unsent) == 1:
-                self.due = at + settings.stream.flush_s
-            wake = hurry or len(self.unsent) == 1
-        if wake:
-            _flusher().add(self)
+        at = time.monotonic()
+        with self._lock:
+            wake_sender, wake_keeper = self._sent == self._last, self._stored == self._last
+            self._last += 1
+            self._entries.append(Entry(self._last, kind, storable(data)))
+            self._unsent_chars += len(data)
+            if wake_keeper:
+                self._store_due = at + settings.stream.compact_s
+            if wake_sender:
+                self._send_due = max(at, self._may_send)
+            if self._unsent_chars >= settings.stream.flush_chars or kind == END:
+                wake_sender, self._send_due = True, at
+        if wake_sender:
+            sender().add(self)
+        if wake_keeper:
+            keeper().add(self)
 
-    def take_unsent(self) -> list[Entry]:
-        """Return what Redis has not got yet, once."""
-        with self.lock:
-            batch, self.unsent = self.unsent, []
-            self._chars = 0
-            return batch
+    def send_due(self) -> float:
+        """Return when there is something to send (monotonic seconds); infinity when nothing."""
+        idle = self._closed or self.superseded or self._sent == self._last
+        return math.inf if idle else self._send_due
+
+    def store_due(self) -> float:
+        """Return when there is something to store (monotonic seconds); infinity when nothing."""
+        idle = self._ending or self._closed or self.superseded or self._stored == self._last
+        return math.inf if idle else self._store_due
+
+    def unsent(self) -> list[Entry]:
+        """Return what Redis has not got."""
+        with self._lock:
+            return [one for one in self._entries if one.n > self._sent]
+
+    def sent(self, last: int) -> None:
+        """Note that Redis has got the entries up to `last`."""
+        with self._lock:
+            self._sent = max(self._sent, last)
+            self._may_send = self._send_due = time.monotonic() + settings.stream.flush_s
+            self._unsent_chars = 0
+            self._forget()
+
+    def not_sent(self) -> None:
+        """Note that Redis is away: what Postgres has need not go there any more."""
+        self.sent(self._stored)
 
     def store(self, conn: Connection) -> int:
-        """Store what Postgres has not got yet; return the last number. Raises Superseded.
+        """Store what Postgres has not got; return the last number.
 
-        Safe to repeat until `stored` confirms that the transaction was committed.
+        Raises Superseded. Safe to repeat.
         """
-        with self.lock:
-            batch = list(self.unstored)
+        with self._lock:
+            batch = [one for one in self._entries if one.n > self._stored]
         if not batch:
-            return 0
+            return self._stored
         store_entries(conn, self.job_id, self.step_id, self.epoch, batch)
         return batch[-1].n
 
-    def stored(self, last: int) -> None:
-        """Forget entries up to `last`: their transaction was committed."""
-        with self.lock:
-            self.unstored = [one for one in self.unstored if one.n > last]
-            self.store_due = time.monotonic() + settings.stream.compact_s
-
     def save(self) -> None:
-        """Store in a transaction of its own. Raises Superseded, DBAPIError."""
-        with connection() as conn:
-            last = self.store(conn)
-        self.stored(last)
+        """Store in a transaction of its own, unless the step's does.
+
+        Raises Superseded, SQLAlchemyError. What was stored the time before is then cut from Redis;
+        the rest is at hand for readers who lose their connection for a moment.
+        """
+        with self._storing:
+            if self._ending:
+                return
+            self._store_due = time.monotonic() + settings.stream.compact_s
+            with connection() as conn:
+                last = self.store(conn)
+            with self._lock:
+                self.trim_below, self._stored = self._stored + 1, last
+                self._forget()
+
+    def _forget(self) -> None:
+        done = min(self._sent, self._stored)
+        self._entries = [one for one in self._entries if one.n > done]
 
     def end(self) -> None:
-        """Append the end of the stream."""
+        """Append the end of the stream; from now on only the caller's transaction stores it."""
         self.emit(END, "")
+        with self._storing:
+            self._ending = True
 
     def abandon(self) -> None:
         """Keep what was streamed by an attempt that did not succeed, if that can be done."""
-        with suppress(Superseded, DBAPIError):
+        self._ending = False
+        with suppress(Superseded, SQLAlchemyError):
             self.save()
 
     def close(self) -> None:
-        """Let go of the process's flusher, which sends what is left."""
-        _flusher().remove(self)
+        """Be done: Postgres has the whole stream, or never will."""
+        self._ending = self._closed = True
 
 
-class _Ahead:
-    """Reads an iterator in a thread of its own, so that a hang does not hold up its reader."""
-
-    def __init__(self, pieces: Iterable[str]) -> None:
-        self._pieces = pieces
-        self._ready: queue.Queue[str | BaseException | None] = queue.Queue(AHEAD)
-        self._closed = threading.Event()
-        threading.Thread(target=self._run, name="model", daemon=True).start()
-
-    def _run(self) -> None:
-        ended: BaseException | None = None
-        try:
-            for piece in self._pieces:
-                self._put(piece)
-                if self._closed.is_set():
-                    break
-        except Exception as error:
-            ended = error
-        finally:
-            close = getattr(self._pieces, "close", None)
-            if close is not None:
-                close()
-        self._put(ended)
-
-    def _put(self, item: str | BaseException | None) -> None:
-        while not self._closed.is_set():
-            with suppress(queue.Full):
-                self._ready.put(item, timeout=0.1)
-                return
-
-    def get(self, timeout_s: float) -> str | None:
-        """Return the next piece, or None at the end. Raises queue.Empty, or the model's error."""
-        item = self._ready.get(timeout=timeout_s)
-        if isinstance(item, BaseException):
-            raise item
-        return item
-
-    def close(self) -> None:
-        """Stop reading and end the request, if the iterator can be told from here."""
-        self._closed.set()
-        cancel = getattr(self._pieces, "cancel", None)
-        if cancel is not None:
-            cancel()
-
-
-class _Flusher(threading.Thread):
-    """Sends and stores for all writers of a process."""
-
-    def __init__(self) -> None:
-        super().__init__(name="flusher", daemon=True)
-        self.pid = os.getpid()
-        self.writers: set[Tokens] = set()
-        self.wake = threading.Condition()
-        self.redis_back = 0.0
-        self.append = client().register_script(_APPEND)
-        self.start()
-
-    def add(self, writer: Tokens) -> None:
-        with self.wake:
-            self.writers.add(writer)
-            self.wake.notify()
-
-    def remove(self, writer: Tokens) -> None:
-        self.send(writer)
-        with self.wake:
-            self.writers.discard(writer)
-
-    def run(self) -> None:
-        while True:
-            with self.wake:
-                self.wake.wait(self._pause())
-                writers = list(self.writers)
-            at = time.monotonic()
-            for writer in writers:
-                if writer.unsent and writer.due <= at:
-                    self.send(writer)
-                if writer.unstored and writer.store_due <= at:
-                    self.keep(writer)
-
-    def _pause(self) -> float | None:
-        """Return how long there is nothing to do; None: until somebody writes."""
-        dues = [w.due for w in self.writers if w.unsent]
-        dues += [w.store_due for w in self.writers if w.unstored]
-        return max(0.0, min(dues) - time.monotonic()) if dues else None
-
-    def send(self, writer: Tokens) -> None:
-        batch = writer.take_unsent()
-        if not batch or time.monotonic() < self.redis_back:
-            return
-        arguments: list[str | int] = [settings.stream.keep_s, json.dumps(batch)]
-        for entry in batch:
-            arguments += [entry.n, entry.kind, entry.data]
-        try:
-            self.append(keys=[stream_key(writer.job_id), channel(writer.job_id)], args=arguments)
-        except (redis.RedisError, OSError):
-            self.redis_back = time.monotonic() + REDIS_PAUSE_S
-            logger.warning("Redis is away; followers read tokens from Postgres")
-
-    def keep(self, writer: Tokens) -> None:
-        writer.store_due = time.monotonic() + settings.stream.compact_s
-        try:
-            writer.save()
-        except Superseded:
-            writer.superseded = True
-            with self.wake:
-                self.writers.discard(writer)
-        except DBAPIError:
-            logger.warning("Postgres is away; %d entries wait", len(writer.unstored))
-
-
-_lock = threading.Lock()
-_current: _Flusher | None = None
-
-
-def _flusher() -> _Flusher:
-    global _current
-    if _current is None or _current.pid != os.getpid():  # also after a fork
-        with _lock:
-            if _current is None or _current.pid != os.getpid():
-                _current = _Flusher()
-    return _current
+def storable(text: str) -> str:
+    """Return text without what Postgres refuses: NUL and halves of surrogate pairs."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return (
+        text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )

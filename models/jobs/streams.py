@@ -4,10 +4,12 @@ Entry k (from 1) of the attempt with epoch e has the number e * 10**9 + k, so nu
 attempts without anyone remembering the last one: nothing that Redis forgets can restart a count.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, exists, func, insert, literal, select
+from sqlalchemy import Connection, Row, exists, func, literal, select
+from sqlalchemy.dialects.postgresql import insert
 
 from models.jobs.tables import StepStatus, job, job_event, step, stream_segment
 from models.jobs.transitions import Superseded
@@ -18,6 +20,9 @@ TOKEN = "token"  # noqa: S105 — a kind of entry, no secret
 RESET = "reset"  # what an earlier attempt has streamed is void
 END = "end"
 
+PAGE_EVENTS = 500
+PAGE_SEGMENTS = 60  # about a minute of streaming
+
 
 class Entry(NamedTuple):
     """One entry of a token stream."""
@@ -27,25 +32,45 @@ class Entry(NamedTuple):
     data: str
 
 
+class Head(NamedTuple):
+    """Where a job's logs end."""
+
+    status: str
+    finished: bool
+    error: dict[str, Any] | None
+    event_seq: int
+    last_entry: int  # that is stored; Redis may be a second ahead
+
+
 def first_number(epoch: int) -> int:
     """Return the number of an attempt's first entry."""
     return epoch * PER_ATTEMPT + 1
 
 
-def follows(last: int, n: int) -> bool:
-    """Say whether entry `n` comes right after `last` within one attempt, or begins the first."""
-    return n == last + 1 or (last == 0 and n % PER_ATTEMPT == 1)
+def in_order(last: int, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the entries that come after number `last` without a gap.
+
+    `entries` ascend, and may repeat. The first entry of a newer attempt always comes next: whatever
+    its predecessor has lost is void. Entries behind a gap are left out.
+    """
+    for entry in entries:
+        if entry.n == last + 1 or (entry.n > last and entry.n % PER_ATTEMPT == 1):
+            last = entry.n
+            yield entry
 
 
 def stream_key(job_id: UUID) -> str:
-    """Return the key of a job's Redis Stream."""
+    """Return the key of a job's Redis Stream: ids `<number>-0`, fields `k` (kind) and `d`."""
     return f"longrun:stream:{job_id}"
 
 
 def store_entries(
-    conn: Connection, job_id: UUID, step_id: UUID, epoch: int, entries: list[Entry]
+    conn: Connection, job_id: UUID, step_id: UUID, epoch: int, entries: Sequence[Entry]
 ) -> None:
-    """Store entries of the running attempt. Raises Superseded when it is not the valid one."""
+    """Store entries of the running attempt. Raises Superseded when it is not the valid one.
+
+    Safe to repeat, also with more entries at the end: a commit that raised may have been applied.
+    """
     valid = exists().where(
         step.c.id == step_id, step.c.epoch == epoch, step.c.status == StepStatus.RUNNING
     )
@@ -55,19 +80,26 @@ def store_entries(
         literal(entries[-1].n, stream_segment.c.last.type),
         literal([[one.kind, one.data] for one in entries], stream_segment.c.entries.type),
     ).where(valid)
+    new = insert(stream_segment).from_select(["job_id", "first", "last", "entries"], row)
     stored = conn.execute(
-        insert(stream_segment).from_select(["job_id", "first", "last", "entries"], row)
+        new.on_conflict_do_update(
+            index_elements=["job_id", "first"],
+            set_={"last": new.excluded.last, "entries": new.excluded.entries},
+        ).returning(stream_segment.c.last)
     )
-    if stored.rowcount == 0:
+    if stored.one_or_none() is None:
         raise Superseded
 
 
-def entries_after(conn: Connection, job_id: UUID, n: int) -> list[Entry]:
-    """Return the stored entries with numbers beyond `n`, in order."""
+def entries_after(
+    conn: Connection, job_id: UUID, n: int, *, segments: int | None = None
+) -> list[Entry]:
+    """Return the stored entries with numbers beyond `n`, in order, of so many segments."""
     rows = conn.execute(
         select(stream_segment.c.first, stream_segment.c.entries)
         .where(stream_segment.c.job_id == job_id, stream_segment.c.last > n)
         .order_by(stream_segment.c.first)
+        .limit(segments)
     )
     return [
         Entry(first + k, kind, data)
@@ -77,32 +109,67 @@ def entries_after(conn: Connection, job_id: UUID, n: int) -> list[Entry]:
     ]
 
 
-def text_of(entries: list[Entry]) -> str:
+def text_of(entries: Sequence[Entry]) -> str:
     """Return the text that a stream amounts to: the tokens since the last reset."""
     begin = max((k for k, one in enumerate(entries) if one.kind == RESET), default=-1) + 1
     return "".join(one.data for one in entries[begin:] if one.kind == TOKEN)
 
 
-def events_after(conn: Connection, job_id: UUID, seq: int) -> list[Row[Any]]:
+def events_after(
+    conn: Connection, job_id: UUID, seq: int, *, limit: int | None = None
+) -> list[Row[Any]]:
     """Return the events (seq, type, data, at) with numbers beyond `seq`, in order."""
     return list(
         conn.execute(
             select(job_event.c.seq, job_event.c.type, job_event.c.data, job_event.c.at)
             .where(job_event.c.job_id == job_id, job_event.c.seq > seq)
             .order_by(job_event.c.seq)
+            .limit(limit)
         )
     )
 
 
+_last_entry = (
+    select(stream_segment.c.last)
+    .where(stream_segment.c.job_id == job.c.id)
+    .order_by(stream_segment.c.first.desc())
+    .limit(1)
+    .correlate(job)
+    .scalar_subquery()
+)
+
+
+def heads(conn: Connection, job_ids: Sequence[UUID]) -> dict[UUID, Head]:
+    """Return where the logs of these jobs end; jobs that are gone are absent."""
+    rows = conn.execute(
+        select(
+            job.c.id,
+            job.c.status,
+            job.c.finished_at.is_not(None),
+            job.c.error,
+            job.c.event_seq,
+            func.coalesce(_last_entry, 0),
+        ).where(job.c.id.in_(job_ids))
+    )
+    return {row[0]: Head(*row[1:]) for row in rows}
+
+
+def newest_epoch(conn: Connection, job_id: UUID) -> int:
+    """Return the highest epoch of a job's steps: no entry has a number beyond its attempt."""
+    found = select(func.coalesce(func.max(step.c.epoch), 0)).where(step.c.job_id == job_id)
+    return int(conn.execute(found).scalar_one())
+
+
+def follows(last: int, n: int) -> bool:
+    """Say whether entry `n` comes right after `last` within one attempt, or begins the first."""
+    return n == last + 1 or (last == 0 and n % PER_ATTEMPT == 1)
+
+
 def head(conn: Connection, job_id: UUID) -> Any | None:
     """Return where a job's logs stand: (status, finished_at, event_seq, error, last_entry)."""
-    last = (
-        select(func.coalesce(func.max(stream_segment.c.last), 0))
-        .where(stream_segment.c.job_id == job_id)
-        .scalar_subquery()
-    )
+    last = func.coalesce(_last_entry, 0).label("last_entry")
     return conn.execute(
-        select(
-            job.c.status, job.c.finished_at, job.c.event_seq, job.c.error, last.label("last_entry")
-        ).where(job.c.id == job_id)
+        select(job.c.status, job.c.finished_at, job.c.event_seq, job.c.error, last).where(
+            job.c.id == job_id
+        )
     ).one_or_none()
