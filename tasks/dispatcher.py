@@ -61,7 +61,9 @@ class Dispatcher(threading.Thread):
                     self._serve(conn)
             except DBAPIError:
                 logger.warning("Postgres is away; the dispatcher tries again")
-                self.stopping.wait(settings.engine.dispatch_s)
+            except Exception:  # a fault in one repair must not end all of them
+                logger.exception("The dispatcher failed; it tries again")
+            self.stopping.wait(settings.engine.dispatch_s)
 
     def _serve(self, direct: Connection) -> None:
         driver: Any = direct.connection.driver_connection

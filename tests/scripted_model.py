@@ -1,4 +1,6 @@
-"""A scripted model server on loopback that speaks OpenAI's protocol: `python -m tests.scripted_model`.
+"""A scripted model server on loopback that speaks OpenAI's protocol.
+
+Also a program: `python -m tests.scripted_model --port N`.
 
 What it does is told by the model's name: `plain`, `slow`, `cut` (breaks off in mid-stream), `hang`,
 `limited` (429 with Retry-After), `broken` (500), `refused` (400), `invalid` (no JSON first, then

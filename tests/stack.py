@@ -70,24 +70,8 @@ class Stack:
         pool, slots = POOLS[queue]
         self.workers[queue] = self._spawn(
             f"worker-{queue}",
-            [
-                "celery",
-                "-A",
-                module,
-                "worker",
-                "-Q",
-                queue,
-                "-P",
-                pool,
-                "-c",
-                str(slots),
-                "-n",
-                f"{queue}@%h",
-                "--without-gossip",
-                "--without-mingle",
-                "-l",
-                "INFO",
-            ],
+            f"celery -A {module} worker -Q {queue} -P {pool} -c {slots} -n {queue}@%h "
+            "--without-gossip --without-mingle -l INFO",
             environment,
         )
 
@@ -102,14 +86,7 @@ class Stack:
             self.port = probe.getsockname()[1]
         self.web = self._spawn(
             "web",
-            [
-                "uvicorn",
-                "tests.web:app",
-                "--port",
-                str(self.port),
-                "--timeout-graceful-shutdown",
-                "2",
-            ],
+            f"uvicorn tests.web:app --port {self.port} --timeout-graceful-shutdown 2",
             {},
         )
         url = f"http://127.0.0.1:{self.port}"
@@ -117,11 +94,11 @@ class Stack:
         return url
 
     def _spawn(
-        self, name: str, command: list[str], environment: dict[str, str]
+        self, name: str, command: str, environment: dict[str, str]
     ) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *command],
+                [sys.executable, "-m", *command.split()],
                 cwd=ROOT,
                 env={**self.environment, **environment},
                 stdout=log,

@@ -227,7 +227,7 @@ def unknown_jobs(conn: Connection, known: set[tuple[str, str]]) -> list[UUID]:
     rows = conn.execute(
         select(job.c.id, job.c.pipeline, job.c.fingerprint).where(
             job.c.finished_at.is_(None),
-            tuple_(job.c.pipeline, job.c.fingerprint).not_in(known),
+            tuple_(job.c.pipeline, job.c.fingerprint).not_in(list(known)),
             ~active.exists(),
         )
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import litellm
+import openai
 from litellm import exceptions
 
 from config.retry_after import retry_after_s
@@ -61,5 +62,5 @@ def our_errors(model: str) -> Iterator[None]:
         exceptions.UnprocessableEntityError,
     ) as error:
         raise ModelRefused(f"{model} refused the request: {type(error).__name__}.") from error
-    except (exceptions.APIError, exceptions.OpenAIError, httpx.HTTPError, OSError) as error:
+    except (openai.OpenAIError, httpx.HTTPError, OSError) as error:
         raise Unavailable(f"{model} failed: {type(error).__name__}.") from error
