@@ -1,0 +1,51 @@
+"""Runs jobs in the test's own process: hints go straight to the runner, without a broker."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import httpx
+
+from api import streams
+from config.db import connection
+from models.jobs import dispatch
+from tasks.pipeline import REGISTRY
+from tasks.runner import carry_out
+from tests.web import app
+
+QUEUES = ("io", "cpu", "stream")
+
+
+def drain(limit: int = 500) -> int:
+    """Run all that is due, and all that becomes due by it; return how many hints there were."""
+    for done in range(limit):
+        hints = []
+        for queue in QUEUES:
+            with connection() as conn:
+                hints += dispatch.take_due(conn, queue, 1)
+        if not hints:
+            return done
+        for hint in hints:
+            for link in (hint, *hint.then):
+                if not run(link.pipeline, link.job_id, link.step_id, link.generation):
+                    break
+    raise AssertionError("there is no end to it")
+
+
+def run(pipeline: str, job_id: UUID, step_id: UUID, generation: int) -> bool:
+    return carry_out(REGISTRY[pipeline], job_id, step_id, generation)
+
+
+@asynccontextmanager
+async def api(**headers: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application in this process, with its hub running."""
+    streams.hub = streams.Hub()
+    async with (
+        streams.hub.running(),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+            base_url="http://test",
+            headers=headers,
+        ) as client,
+    ):
+        yield client
