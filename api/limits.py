@@ -1,5 +1,6 @@
 """Limits on what comes in, before anything is parsed."""
 
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.settings import settings
@@ -22,14 +23,24 @@ class BodyLimit:
             return
         limit = settings.upload.max_bytes + FORM_OVERHEAD
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        got = limit + 1 if announced.isdigit() and int(announced) > limit else 0
+        got = int(announced) if announced.isdigit() and int(announced) > limit else 0
 
         async def counted() -> Message:
             nonlocal got
-            if got > limit:
-                raise FileTooLarge(max_bytes=settings.upload.max_bytes)
             message = await receive()
             got += len(message.get("body", b""))
-            return message
+            return {"type": "http.disconnect"} if got > limit else message
 
-        await self.app(scope, counted, send)
+        async def unless_over(message: Message) -> None:
+            if got <= limit:
+                await send(message)
+
+        if got <= limit:
+            await self.app(scope, counted, unless_over)
+        if got > limit:
+            await self._refuse(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = FileTooLarge(max_bytes=settings.upload.max_bytes)
+        told = {"detail": str(error), "code": error.code, "details": error.details}
+        await JSONResponse(told, status_code=error.status)(scope, receive, send)

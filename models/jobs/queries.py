@@ -98,11 +98,11 @@ def describe(session: Session, found: Job) -> JobPublic:
     told = JobPublic.model_validate(found, from_attributes=True)
     if found.status in (JobStatus.SUCCEEDED, JobStatus.SUCCEEDED_DEGRADED):
         told.output = job_output(session.connection(), found.id)
-    if found.status is JobStatus.SUCCEEDED_DEGRADED:
+    if found.status == JobStatus.SUCCEEDED_DEGRADED:
         told.degraded = [
             {"step": row.name, "item": row.item_key, "error": row.error}
             for row in list_steps(session, found.id)
-            if row.status is StepStatus.FAILED
+            if row.status == StepStatus.FAILED
         ]
     return told
 
@@ -134,7 +134,7 @@ def describe_step(row: Step) -> StepPublic:
             if name not in ("item", "retry_at")
         },
         item=row.item_key,
-        retry_at=row.ready_at if row.status is StepStatus.READY else None,
+        retry_at=row.ready_at if row.status == StepStatus.READY else None,
     )
 
 
