@@ -111,16 +111,8 @@ class Pipeline:
         told: list[Any] = [self.name, self.fused, _shape(self.input)]
         for spec in self.specs:
             over = [spec.each.over.__name__, spec.each.items, spec.each.key] if spec.each else None
-            told.append(
-                [
-                    spec.position,
-                    spec.name,
-                    spec.chain,
-                    over,
-                    spec.gives.__name__,
-                    _shape(spec.gives),
-                ]
-            )
+            gives = [spec.gives.__name__, _shape(spec.gives)]
+            told.append([spec.position, spec.name, spec.chain, over, *gives])
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def start(

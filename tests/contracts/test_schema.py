@@ -28,10 +28,8 @@ def compare(name: str, value: object) -> None:
 
 
 def test_pipelines_have_not_changed_under_jobs_in_flight() -> None:
-    ours = {
-        name: one.fingerprint for name, one in REGISTRY.items() if not name.startswith("tests.")
-    }
-    compare("fingerprints", {name: ours[name] for name in sorted(ours) if "." in name})
+    ours = {name: one.fingerprint for name, one in REGISTRY.items() if name.startswith("books.")}
+    compare("fingerprints", ours)
 
 
 def test_the_public_api_has_not_changed() -> None:
