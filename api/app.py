@@ -5,14 +5,14 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import books, dialects, jobs, ops, streams
+from api import books, dialects, jobs, ops
 from api.limits import BodyLimit
+from api.streams import Hub
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    streams.hub = streams.Hub()
-    async with streams.hub.running():
+    async with Hub().running():
         yield
 
 

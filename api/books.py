@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from api.deps import Limit, Owner, SessionDep
 from api.dialects import BOOKS, dialect
 from api.jobs import IdempotencyKey
-from api.sse import CursorDep, event_stream, follow
+from api.sse import CursorDep, EventStream, follow
 from config.blobs import BlobStore
 from config.db import transaction
 from config.settings import settings
@@ -382,7 +382,7 @@ async def talk(
     try:
         job_id = await run_in_threadpool(_say, body, owner, idempotency_key)
     except SessionBusy as busy:
-        return event_stream(_frames(BOOKS.busy(str(busy), busy.details)))
+        return EventStream(_frames(BOOKS.busy(str(busy), busy.details)))
     return await follow(job_id, cursor, BOOKS, **{"X-Job-ID": str(job_id)})
 
 

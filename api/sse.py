@@ -1,6 +1,7 @@
 """Server-Sent Events over HTTP: the response, the cursor, and the token for browsers."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
@@ -8,14 +9,16 @@ from uuid import UUID
 import jwt
 from fastapi import Depends, Header, Query
 from sse_starlette import EventSourceResponse
-from starlette.concurrency import run_in_threadpool
+from sse_starlette.sse import SendTimeoutError
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from api.streams import Cursor, Rendering, at_the_end, current_hub
+from api.streams import Cursor, Rendering, current_hub
 from config.settings import settings
 from models.accounts import InvalidToken
 from models.base import now
 
+SHUTDOWN_GRACE_S = 2.0  # in which open streams end by themselves; below uvicorn's own 5 s
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -30,21 +33,32 @@ def read_cursor(
 CursorDep = Annotated[Cursor, Depends(read_cursor)]
 
 
-def event_stream(frames: AsyncIterator[bytes], **headers: str) -> Response:
-    """Return a response that sends encoded frames as they come."""
-    return EventSourceResponse(
-        frames,
-        ping=int(settings.stream.ping_s),
-        send_timeout=settings.stream.send_timeout_s,
-        headers={**HEADERS, **headers},
-    )
+class EventStream(EventSourceResponse):
+    """Sends encoded frames as they come; a client that takes none for too long is let go."""
+
+    def __init__(self, frames: AsyncIterator[bytes], **headers: str) -> None:
+        """Answer with `headers` besides the usual ones."""
+        super().__init__(
+            frames,
+            ping=settings.stream.ping_s,
+            send_timeout=settings.stream.send_timeout_s,
+            shutdown_event=current_hub().shutdown,
+            shutdown_grace_period=SHUTDOWN_GRACE_S,
+            headers={**HEADERS, **headers},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream; the client may come back with its cursor, so leaving one is no error."""
+        with suppress(SendTimeoutError):
+            await super().__call__(scope, receive, send)
 
 
 async def follow(job_id: UUID, cursor: Cursor, rendering: Rendering, **headers: str) -> Response:
     """Return a job's stream beyond `cursor`; 204 when there is nothing more to come."""
-    if await run_in_threadpool(at_the_end, job_id, cursor):
+    start = await current_hub().find_start(job_id, cursor)
+    if start is None:
         return Response(status_code=204, headers=HEADERS)
-    return event_stream(current_hub().frames(job_id, cursor, rendering), **headers)
+    return EventStream(current_hub().frames(job_id, start, rendering), **headers)
 
 
 def sign_stream_token(job_id: UUID, owner: UUID) -> str:

@@ -7,6 +7,8 @@ from functools import cache
 from uuid import UUID
 
 import redis
+import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -25,6 +27,16 @@ def client() -> "redis.Redis":
         socket_timeout=settings.redis.timeout_s,
         socket_connect_timeout=settings.redis.timeout_s,
         retry=Retry(NoBackoff(), 0),
+    )
+
+
+def async_client() -> "aioredis.Redis":
+    """Return a client for the running event loop, with the same timeouts."""
+    return aioredis.Redis.from_url(
+        settings.redis.url,
+        socket_timeout=settings.redis.timeout_s,
+        socket_connect_timeout=settings.redis.timeout_s,
+        retry=AsyncRetry(NoBackoff(), 0),
     )
 
 

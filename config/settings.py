@@ -123,7 +123,7 @@ class StreamSettings(Group):
     keep_s: int = 3600  # in Redis, after the end; Postgres keeps the text as long as the job
     ping_s: float = 15.0
     silence_s: float = 1.0  # nothing heard for so long: read the log again
-    client_buffer: int = 256  # frames waiting for one slow reader before it falls back to replay
+    window: int = 2048  # latest frames at hand for a job's readers; older ones are in Postgres
     send_timeout_s: float = 30.0
     token_ttl_s: int = 60
 

@@ -21,7 +21,7 @@ RESET = "reset"  # what an earlier attempt has streamed is void
 END = "end"
 
 PAGE_EVENTS = 500
-PAGE_SEGMENTS = 60  # about a minute of streaming
+PAGE_SEGMENTS = 16  # about as many seconds of streaming
 
 
 class Entry(NamedTuple):
@@ -158,18 +158,3 @@ def newest_epoch(conn: Connection, job_id: UUID) -> int:
     """Return the highest epoch of a job's steps: no entry has a number beyond its attempt."""
     found = select(func.coalesce(func.max(step.c.epoch), 0)).where(step.c.job_id == job_id)
     return int(conn.execute(found).scalar_one())
-
-
-def follows(last: int, n: int) -> bool:
-    """Say whether entry `n` comes right after `last` within one attempt, or begins the first."""
-    return n == last + 1 or (last == 0 and n % PER_ATTEMPT == 1)
-
-
-def head(conn: Connection, job_id: UUID) -> Any | None:
-    """Return where a job's logs stand: (status, finished_at, event_seq, error, last_entry)."""
-    last = func.coalesce(_last_entry, 0).label("last_entry")
-    return conn.execute(
-        select(job.c.status, job.c.finished_at, job.c.event_seq, job.c.error, last).where(
-            job.c.id == job_id
-        )
-    ).one_or_none()
