@@ -6,14 +6,35 @@ from dataclasses import dataclass, field
 from .lexicon import Lexicon, lexicon
 from .names import Name
 
+FIRST_NAME_RATIO = (
+    10  # "Mr. Weston" said more often, against "F. Weston Churchill", is no first name
+)
+YOUNGER_COUNT = 5  # "Mr. John Knightley" has to be said this often to set him apart
+
 
 @dataclass(slots=True, eq=False)
 class Cluster:
     """The names of one person, with what speaks for their gender."""
 
     names: Counter[Name] = field(default_factory=Counter)
+    articled: Counter[Name] = field(default_factory=Counter)  # of these, after "the"
     gender: Counter[str] = field(default_factory=Counter)
     evidence: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_role(self) -> bool:
+        """Say whether the person is mostly called what they are: the Voice, the Hatter."""
+        return sum(self.articled.values()) > self.count / 2
+
+    def absorb(self, other: "Cluster") -> None:
+        """Take over another cluster's names and evidence."""
+        for mine, theirs in (
+            (self.names, other.names),
+            (self.articled, other.articled),
+            (self.gender, other.gender),
+            (self.evidence, other.evidence),
+        ):
+            mine.update(theirs)  # type: ignore[arg-type]
 
     @property
     def count(self) -> int:
@@ -67,14 +88,23 @@ class Clusterer:
     def _put(self, name: Name, cluster: Cluster) -> None:
         evidence = self._names[name]
         cluster.names[name] += evidence["n"]
+        cluster.articled[name] += evidence["the"]
         cluster.evidence.update(evidence)
-        by_title = self.title_gender(name)
+        by_title = self.title_gender(name) or self._role_gender(name)
         if by_title:
             cluster.gender[by_title] += 3 * evidence["n"]
         else:
             by_name = self._lists.gender(name.core[0])
             if by_name and not self._by_last.get(name.core[0]):
                 cluster.gender[by_name] += evidence["n"]
+
+    def _role_gender(self, name: Name) -> str | None:
+        """Return the gender of "the Duchess", "the Footman"."""
+        for gender in ("he", "she"):
+            nouns = self._lists.of("titles", gender) | self._lists.of("names", f"roles_{gender}")
+            if name.core[0] in nouns and not name.title:
+                return gender
+        return None
 
     def title_gender(self, name: Name) -> str | None:
         """Return the gender that a title tells."""
@@ -102,8 +132,7 @@ class Clusterer:
                 full.gender = full.gender or gender
                 full.married = full.married or married
                 return full.cluster
-        noble = any(title in ("lady", "sir", "lord") for title in name.title)
-        full = _Full(self._new(), {first}, last, gender, married, noble)
+        full = _Full(self._new(), {first}, last, gender, married, _is_noble(name))
         self._fulls.append(full)
         self._by_last[last].append(full)
         return full.cluster
@@ -122,7 +151,9 @@ class Clusterer:
 
     def _for_titled(self, name: Name) -> Cluster:
         word, gender, married = name.core[0], self.title_gender(name), self._married(name)
-        found = self._full_for_title(word, gender, married) or self._first_for_title(word, gender)
+        found = self._full_for_title(name, gender, married)
+        if not found and name.title[-1] in self._lists.of("titles", "with_first"):
+            found = self._first_for_title(name, gender)
         if found:
             return found.cluster
         kind = married or gender or "open"
@@ -134,56 +165,119 @@ class Clusterer:
             self._titled[kind, word] = self._new()
         return self._titled[kind, word]
 
-    def _full_for_title(self, last: str, gender: str | None, married: str | None) -> _Full | None:
+    def _full_for_title(self, name: Name, gender: str | None, married: str | None) -> _Full | None:
         """Return whom "Mr. Darcy" or "Miss Bennet" is, among those of the surname."""
         options = [
             full
-            for full in self._by_last.get(last, [])
+            for full in self._by_last.get(name.core[0], [])
             if not (gender and full.gender and gender != full.gender)
-            and full.cluster.count >= 2
-            and not (married == "married" and full.married != "married")
+            and (full.married == "married") == (married == "married" or _is_noble(name))
+            and not self._is_younger(full)
+            and self._support(full) >= 2
         ]
+        most = max((self._support(full) for full in options), default=0)
+        options = [full for full in options if self._support(full) >= 0.1 * most]
         if len(options) == 1:
             return options[0]
-        return self._eldest(options) if married == "unmarried" and options else None
+        if married == "unmarried" and options:
+            return self._eldest(options)
+        if name.title[-1] in ("mr.", "mr") and options:
+            first, second = sorted(options, key=_surnamed, reverse=True)[:2]
+            return first if _surnamed(first) >= 2 * _surnamed(second) else None
+        return None
 
-    def _eldest(self, options: list[_Full]) -> _Full | None:
-        """Return the sister who is plain "Miss Bennet": the others are "Miss" with a first name."""
-        scored = []
-        for full in options:
-            named = sum(
-                self._names.get(Name((), (f.capitalize(),)), Counter())["n"] for f in full.firsts
+    def _is_younger(self, full: _Full) -> bool:
+        """Say whether plain "Mr. Knightley" is somebody else: both Mr. John Knightley and his wife,
+        Mrs. John Knightley, are called by his first name to tell them from the head of the family.
+        """
+        titled = sum(n for name, n in full.cluster.names.items() if name.title)
+        return (
+            full.married is None
+            and titled >= YOUNGER_COUNT
+            and any(
+                other.married == "married"
+                and other.last == full.last
+                and other.firsts & full.firsts
+                for other in self._fulls
             )
+        )
+
+    def _support(self, full: _Full) -> int:
+        """Return how often somebody goes by the full name or the first name."""
+        return full.cluster.count + sum(self._alone(first) for first in full.firsts)
+
+    def _alone(self, first: str) -> int:
+        """Return how often a first name stands alone."""
+        return self._names.get(Name((), (first.capitalize(),)), Counter[str]())["n"]
+
+    def _eldest(self, options: list[_Full]) -> _Full:
+        """Return the sister who is plain "Miss Bennet": the others are "Miss" with a first name."""
+
+        def rank(full: _Full) -> tuple[float, int]:
             missed = sum(
                 evidence["n"]
                 for name, evidence in self._names.items()
                 if "miss" in name.title and name.core[0] in full.firsts
             )
-            scored.append((missed / (named + 1), -named, full))
-        scored.sort(key=lambda item: item[:2])
-        return scored[0][2]
+            return missed / self._support(full), -self._support(full)
 
-    def _first_for_title(self, first: str, gender: str | None) -> _Full | None:
-        """Return whom "Lady Catherine" or "Miss Jane" is."""
-        options = [
+        return min(options, key=rank)
+
+    def _first_for_title(self, name: Name, gender: str | None) -> _Full | None:
+        """Return whom "Lady Catherine" or "Miss Lizzy" is."""
+        first, count = name.core[0], self._names[name]["n"]
+        fitting = [
             full
             for full in self._fulls
-            if first in full.firsts
-            and not (gender and full.gender and gender != full.gender)
-            and full.cluster.count >= 2
+            if not (gender and full.gender and gender != full.gender)
+            and (full.cluster.count >= 2 or self._lists.known(first))
+            and count <= FIRST_NAME_RATIO * full.cluster.count
         ]
+        exact = [full for full in fitting if first in full.firsts]
+        similar = [
+            full
+            for full in fitting
+            if any(self._lists.same_first_name(first, known) for known in full.firsts)
+        ]
+        options = exact or similar
         return max(options, key=lambda full: full.cluster.count) if options else None
 
     def _for_single(self, name: Name) -> Cluster:
         word = name.core[0]
-        by_first = self._fulls_by_first(word, name)
-        surnames = [full.cluster for full in self._by_last.get(word, [])]
-        surnames += [cluster for (_, last), cluster in self._titled.items() if last == word]
-        if by_first and all(full.last != word for full in by_first):
-            return max(by_first, key=lambda full: full.cluster.count).cluster
-        if surnames:
-            men = [c for c in surnames if c.gender["he"] >= c.gender["she"]]
-            return max(men or surnames, key=lambda cluster: cluster.count)
+        by_first = [full for full in self._fulls_by_first(word, name) if full.last != word]
+        surnames = list(self._by_last.get(word, []))
+        titled = [cluster for (_, last), cluster in self._titled.items() if last == word]
+        first = max(by_first, key=lambda full: full.cluster.count, default=None)
+        by_title = sum(n for cluster in titled for k, n in cluster.names.items() if k.title)
+        if first and by_title <= self._by_first_name(first):
+            return first.cluster
+        if surnames or titled:
+            return self._by_surname(surnames, titled, word)
+        if word in self._lists.of("titles", "he") | self._lists.of("titles", "she"):
+            return self._by_rank(word) or self._single_cluster(word)
+        return self._single_cluster(word)
+
+    @staticmethod
+    def _by_first_name(full: _Full) -> int:
+        """Return how often somebody goes by a first name, with or without the surname."""
+        return sum(n for k, n in full.cluster.names.items() if k.core[0] in full.firsts)
+
+    def _by_surname(self, fulls: list[_Full], titled: list[Cluster], word: str) -> Cluster:
+        """Return who goes by a surname alone: a man, if there is one, and the best known."""
+        options = [full.cluster for full in fulls] + titled
+        men = [c for c in options if c.gender["he"] >= c.gender["she"]]
+
+        def known(cluster: Cluster) -> int:
+            return sum(n for name, n in cluster.names.items() if name.core[-1] == word)
+
+        return max(men or options, key=known)
+
+    def _by_rank(self, title: str) -> Cluster | None:
+        """Return who is "the Colonel", where just one colonel has a name."""
+        ranked = [c for c in self.clusters if any(title in name.title for name in c.names)]
+        return ranked[0] if len(ranked) == 1 else None
+
+    def _single_cluster(self, word: str) -> Cluster:
         for known, cluster in self._single.items():
             if self._lists.same_first_name(word, known):
                 return cluster
@@ -191,14 +285,25 @@ class Clusterer:
         return self._single[word]
 
     def _fulls_by_first(self, word: str, name: Name) -> list[_Full]:
-        exact = [full for full in self._fulls if word in full.firsts]
+        gender = self._lists.gender(word)
+        agreeing = [f for f in self._fulls if not (gender and f.gender and gender != f.gender)]
+        exact = [full for full in agreeing if word in full.firsts]
         if exact:
             return exact
         count = self._names[name]["n"]
-        by_nickname = []
-        for full in self._fulls:
-            known = [f for f in full.firsts if self._lists.same_first_name(word, f)]
-            named = sum(self._names.get(Name((), (f.capitalize(),)), Counter())["n"] for f in known)
-            if known and not full.noble and named >= 0.15 * count:
-                by_nickname.append(full)
-        return by_nickname
+        return [
+            full
+            for full in agreeing
+            if not full.noble
+            and any(self._lists.same_first_name(word, known) for known in full.firsts)
+            and sum(self._alone(known) for known in full.firsts) >= 0.15 * count
+        ]
+
+
+def _is_noble(name: Name) -> bool:
+    return any(title in ("lady", "sir", "lord") for title in name.title)
+
+
+def _surnamed(full: _Full) -> int:
+    """Return how often somebody goes by the full name."""
+    return sum(n for name, n in full.cluster.names.items() if len(name.core) > 1)

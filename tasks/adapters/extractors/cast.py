@@ -6,13 +6,16 @@ from models.reading import CastList, CastMember, ChapterScan, Gender, Narration,
 
 from .aliases import Cluster, Clusterer
 from .lexicon import lexicon
-from .names import Cutter, Name, collect_names
+from .names import Cutter, Name, collect_names, normal
 from .persons import find_persons
 
 FIRST_PERSON_SHARE = 0.008  # of the narrated words are "I", where somebody tells their own story
 NARRATOR_QUOTED = 0.75  # a narrator's own name stands in what others say
+PROPER_SHARE = 0.05  # of the mentions by a proper name, for somebody to be listed under it
 ROLE_SPEECH = 3  # "the stranger" has to speak this often to be a character
 ROLE_COUNT = 8
+LOOSE_SHARE = 0.3  # "the boy" has to be named this often, against the best-known name
+SURE_PRONOUNS = 8
 TITLE_WEIGHT = 0.7  # of a title or first name, against one of a pronoun that follows
 
 
@@ -22,6 +25,7 @@ def cast_book(scans: list[ChapterScan]) -> CastList:
     names = collect_names(scans, cutter)
     persons = find_persons(names)
     clusters = Clusterer({name: names[name] for name in persons}).run()
+    clusters = _join_linked(clusters, [link for scan in scans for link in scan.links])
     clusters.sort(key=lambda c: (-c.count, _best_name(c).key))
     narration = _narration(scans)
     narrator = _narrator(clusters, scans) if narration == "first" else None
@@ -67,18 +71,46 @@ def _best_name(cluster: Cluster) -> Name:
         fullness = 3.0 if len(name.core) > 1 else 1.0
         return (fullness * cluster.names[name], len(name.words), name.key)
 
-    return max(cluster.names, key=rank)
+    proper = [name for name, n in cluster.names.items() if cluster.articled[name] <= n / 2]
+    named = sum(cluster.names[name] for name in proper)
+    return max(proper if named >= PROPER_SHARE * cluster.count else cluster.names, key=rank)
 
 
-def _gender(cluster: Cluster) -> tuple[Gender, dict[str, float]]:
-    """Weigh titles and first names against the pronouns that follow."""
+def _join_linked(clusters: list[Cluster], links: list[tuple[str, str]]) -> list[Cluster]:
+    """Join the clusters of two names that somebody claims, if one of them is no proper name."""
+    kept = list(clusters)
+    for pair in links:
+        one, other = (_find(kept, name) for name in pair)
+        if one is None or other is None or one is other or not (one.is_role or other.is_role):
+            continue
+        one.absorb(other)
+        kept.remove(other)
+    return kept
+
+
+def _find(clusters: list[Cluster], printed: str) -> Cluster | None:
+    key = normal(printed.split())
+    return next((c for c in clusters if any(name.key == key for name in c.names)), None)
+
+
+def _gender(cluster: Cluster, usual: str) -> tuple[Gender, dict[str, float]]:
+    """Weigh titles and first names against the pronouns that follow.
+
+    Where most pronouns of a book are one heroine's (`usual`), few of them after "the Mouse" prove
+    nothing.
+    """
     weight = Counter(
         {g: cluster.evidence[g] + TITLE_WEIGHT * cluster.gender[g] for g in ("he", "she")}
     )
     he, she = weight["he"] + 0.5, weight["she"] + 0.5  # Laplace: little evidence, little certainty
     share = he / (he + she)
     pronouns = {"he": round(share, 3), "she": round(1 - share, 3)}
-    if weight["he"] + weight["she"] < 1 or 0.4 <= share <= 0.6:
+    seen = cluster.evidence["he"] + cluster.evidence["she"]
+    doubtful = cluster.evidence["it"] > seen
+    if cluster.is_role and not cluster.gender:
+        leans = "he" if share > 0.5 else "she"
+        doubtful = doubtful or (leans == usual and seen < SURE_PRONOUNS)
+    if doubtful or weight["he"] + weight["she"] < 1 or 0.4 <= share <= 0.6:
         return "unknown", pronouns
     return ("he" if share > 0.6 else "she"), pronouns
 
@@ -93,8 +125,10 @@ def _members(
                 id=0, name="Narrator", aliases={}, gender="unknown", pronouns={}, is_narrator=True
             )
         )
+    total = Counter({g: sum(c.evidence[g] for c in clusters) for g in ("he", "she")})
+    usual = total.most_common(1)[0][0]
     for number, cluster in enumerate(clusters, start=1):
-        gender, pronouns = _gender(cluster)
+        gender, pronouns = _gender(cluster, usual)
         aliases: Counter[str] = Counter()
         for name, count in cluster.names.items():
             aliases[name.printed] += count
@@ -120,9 +154,13 @@ def _roles(scans: list[ChapterScan], first_id: int, clusters: list[Cluster]) -> 
         he[role.noun] += role.he
         she[role.noun] += role.she
     taken = {word for cluster in clusters for name in cluster.names for word in name.core}
+    loose = lexicon().of("names", "roles_loose")
+    most = max((cluster.count for cluster in clusters), default=0)
     found: list[CastMember] = []
     for noun in sorted(count, key=lambda noun: (-count[noun], noun)):
         if count[noun] < ROLE_COUNT or speech[noun] < ROLE_SPEECH or noun in taken:
+            continue
+        if noun in loose and count[noun] < LOOSE_SHARE * most:
             continue
         gender, pronouns = _role_gender(noun, he[noun], she[noun])
         found.append(

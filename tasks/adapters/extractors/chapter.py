@@ -1,5 +1,7 @@
 """One chapter read with the cast known: who is named, who speaks, who does what."""
 
+from typing import NamedTuple
+
 from models.reading import (
     Candidate,
     CastList,
@@ -24,13 +26,29 @@ CANDIDATES = 3  # kept per quote
 ANSWER_PARAGRAPHS = 3  # a turn this near is taken to be spoken to whoever spoke before
 
 
-def read_chapter(text: str, chapter: Chapter, cast: CastList) -> ChapterReading:
-    """Read one chapter."""
+class Prepared(NamedTuple):
+    """A chapter with everything known but the speakers."""
+
+    page: Page
+    cast: KnownCast
+    named: list[Named]
+    meant: list[Meant]
+    questions: list[Question]
+
+
+def prepare(text: str, chapter: Chapter, cast: CastList) -> Prepared:
+    """Find the turns of a chapter and who may have spoken them."""
     page, known = read_page(text, chapter, cast.quote_style), know(cast)
     named = find_named(page, known)
     meant = resolve_pronouns(page, named, known)
-    turns = TurnFinder(page, named, known).find()
-    questions = FeatureMaker(page, named, turns, known).make()
+    finder = TurnFinder(page, named, known)
+    maker = FeatureMaker(page, named, finder.find_unnamed(), meant, finder.find(), known)
+    return Prepared(page, known, named, meant, maker.make())
+
+
+def read_chapter(text: str, chapter: Chapter, cast: CastList) -> ChapterReading:
+    """Read one chapter."""
+    page, known, named, meant, questions = prepare(text, chapter, cast)
     quotes = attribute(text, page, chapter.index, questions, known)
     return ChapterReading(
         chapter=chapter.index,

@@ -6,13 +6,14 @@ L one at the end of the paragraph before, B a beat (a subject without such a ver
 
 import math
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from .lexicon import lexicon
 from .mentions import KnownCast, Named
 from .page import Page
-from .turns import Cue, Turn
+from .pronouns import Meant
+from .turns import Cue, Turn, Unnamed
 
 Who = int | str  # a member of the cast, or a noun such as "waiter"
 Features = dict[str, float]
@@ -20,6 +21,8 @@ Evidence = defaultdict[str, float]
 RECENT_PEOPLE = 7
 RECENT_MENTIONS = 40
 RECENT_PARAGRAPHS = 12
+CONVERSATION_TURNS, CONVERSATION_GAP = 8, 3  # turns looked at; paragraphs without speech between
+RECENT_NOUNS, NOUN_PARAGRAPHS = 3, 6
 
 
 @dataclass(slots=True)
@@ -34,7 +37,15 @@ class Question:
 class FeatureMaker:
     """Makes the questions of one page."""
 
-    def __init__(self, page: Page, named: list[Named], turns: list[Turn], cast: KnownCast) -> None:
+    def __init__(
+        self,
+        page: Page,
+        named: list[Named],
+        unnamed: list[Unnamed],
+        meant: list[Meant],
+        turns: list[Turn],
+        cast: KnownCast,
+    ) -> None:
         self._page = page
         self._cast = cast
         self._turns = turns
@@ -49,7 +60,12 @@ class FeatureMaker:
             | lists.of("names", "roles_she")
             | lists.of("names", "roles_open")
         )
-        self._noun_gender: dict[str, str] = {}
+        self._here = Counter(mention.who for mention in named)
+        self._meant = {m.at: m.who for m in meant}
+        self._mine = {page.para[m.at] for m in meant if m.who == cast.narrator}
+        self._unnamed = unnamed
+        self._unnamed_at = [noun.at for noun in unnamed]
+        self._noun_gender = {noun.noun: noun.gender for noun in unnamed}
 
     def make(self) -> list[Question]:
         """Return one question per turn."""
@@ -66,6 +82,7 @@ class FeatureMaker:
         found: dict[Who, Evidence] = defaultdict(lambda: defaultdict(float))
         recent = self._recent(turn)
         self._add_recent(found, recent)
+        self._add_unnamed(found, turn)
         self._add_near(found, turn)
         self._add_neighbours(found, place)
         self._add_own_words(found, turn)
@@ -95,6 +112,22 @@ class FeatureMaker:
             if distance == 1:
                 found[who]["previous_paragraph"] += 1
 
+    def _add_unnamed(self, found: dict[Who, Evidence], turn: Turn) -> None:
+        """Add "the girl", "the landlord" of the last paragraphs."""
+        before = bisect_left(self._unnamed_at, turn.first)
+        rank: dict[str, int] = {}
+        for noun in reversed(self._unnamed[max(0, before - RECENT_NOUNS * 3) : before]):
+            distance = turn.para - self._page.para[noun.at]
+            if distance > NOUN_PARAGRAPHS or len(rank) == RECENT_NOUNS:
+                break
+            if noun.noun in rank:
+                found[noun.noun]["noun_again"] = 1
+                continue
+            rank[noun.noun] = len(rank)
+            found[noun.noun]["is_noun"] = 1
+            found[noun.noun]["noun_recency"] = 1 / (1 + distance)
+            found[noun.noun][f"noun_recent{rank[noun.noun]}"] = 1
+
     def _add_near(self, found: dict[Who, Evidence], turn: Turn) -> None:
         for mention in turn.narrated:
             key = "same_paragraph_owner" if mention.possessive else "same_paragraph"
@@ -113,9 +146,24 @@ class FeatureMaker:
                 continue
             for who in set(other.called):
                 found[who][f"called{offset:+d}"] += 1
-            for cue in other.cues[:1]:
-                if cue.subject.kind == "named" and cue.subject.who is not None:
-                    found[cue.subject.who][f"speaks{offset:+d}"] += 1
+            if other.speaker is not None:
+                found[other.speaker][f"speaks{offset:+d}"] += 1
+        self._add_conversation(found, place)
+
+    def _add_conversation(self, found: dict[Who, Evidence], place: int) -> None:
+        """Add who is said to speak elsewhere in the same conversation."""
+        for step in (-1, 1):
+            at, heard = place + step, set[int]()
+            while 0 <= at < len(self._turns) and abs(at - place) <= CONVERSATION_TURNS:
+                if abs(self._turns[at].para - self._turns[at - step].para) > CONVERSATION_GAP:
+                    break
+                speaker = self._turns[at].speaker
+                if speaker is not None and speaker not in heard:
+                    heard.add(speaker)
+                    near = "before" if step < 0 else "after"
+                    found[speaker][f"spoke_{near}"] += 1
+                    found[speaker][f"spoke_{near}_parity{(at - place) % 2}"] += 1
+                at += step
 
     def _add_own_words(self, found: dict[Who, Evidence], turn: Turn) -> None:
         for who in set(turn.called):
@@ -124,7 +172,10 @@ class FeatureMaker:
             if who in found:
                 found[who]["named_here"] += 1
         if self._cast.narrator is not None:
-            found[self._cast.narrator]["is_narrator"] += 1
+            features = found[self._cast.narrator]
+            features["is_narrator"] = 1
+            features["i_here"] = float(turn.para in self._mine)
+            features["i_before"] = float(turn.para - 1 in self._mine)
 
     def _add_cues(self, found: dict[Who, Evidence], prefix: str, cues: list[Cue]) -> str:
         """Add the first two cues; return the kind of the first."""
@@ -139,6 +190,7 @@ class FeatureMaker:
                 group = "kin" if subject.noun in self._kin else "any"
                 self._noun_gender[subject.noun] = subject.gender
                 found[subject.noun][f"{mark}_noun_{group}_{cue.pattern}"] += 1
+                found[subject.noun][f"{mark}_noun_{subject.article}"] += 1
                 found[subject.noun]["is_noun"] = 1
         return cues[0].subject.kind if cues else "none"
 
@@ -160,8 +212,9 @@ class FeatureMaker:
             gender = self.gender(who)
             fits = "ok" if gender == wanted else "bad" if gender in ("he", "she") else "unknown"
             features[f"{mark}_{fits}"] = 1
-        if not pronoun:
-            return
+        salient = self._meant.get(cue.subject.next - 1)
+        if salient is not None and pronoun:
+            found[salient][f"{mark}_salient"] = 1
         order = [m.who for m in reversed(turn.narrated) if m.first < cue.subject.next]
         order += [who for who, _ in recent]
         fitting = [who for who in dict.fromkeys(order) if self.gender(who) == wanted]
@@ -173,6 +226,7 @@ class FeatureMaker:
         for who, features in found.items():
             if isinstance(who, int):
                 features["frequency"] = math.log1p(self._cast.weight.get(who, 0)) / 5
+                features["here"] = math.log1p(self._here[who]) / 3
             if certain and not any(key.startswith("X_") for key in features):
                 features["X_miss"] = 1
 

@@ -39,7 +39,11 @@ class Lexicon:
             return True
         ones = self.nicknames.get(one, frozenset())
         others = self.nicknames.get(other, frozenset())
-        return one in others or other in ones
+        if one in others or other in ones:
+            return True
+        return one[:3] == other[:3] and bool(
+            ones & others or one[:-2] == other or other[:-2] == one
+        )
 
 
 @cache

@@ -36,7 +36,9 @@ class Name(NamedTuple):
     @property
     def core(self) -> tuple[str, ...]:
         """Return the lower-case words without initials and particles."""
-        kept = [w.lower() for w in self.words if w[0].isupper() and not _INITIAL.fullmatch(w)]
+        joining = lexicon().of("names", "particles") | {"of"}
+        kept = [w.lower() for w in self.words if not _INITIAL.fullmatch(w)]
+        kept = [w for w in kept if w not in joining]
         return tuple(kept) or tuple(w.lower() for w in self.words)
 
 

@@ -11,7 +11,7 @@ TOKEN = re.compile(
     r"(?:Mr|Mrs|Ms|Dr|St|Mme|Mlle|Messrs|Col|Capt|Gen|Rev|Prof|Hon|Lt|Lieut|Sgt|Jr|Sr|Esq)\.(?!\w)"
     r"|[A-Z]\.(?=\s?[A-Z])"
     r"|[^\W\d_]+(?:['\u2019-][^\W\d_]+)*"
-    r"|\d+|--+|\.\.+|[^\w\s]|_"
+    r"|\d+|--+|\.\.+|[^\w\s]"
 )
 _BLANK_LINE = re.compile(r"\n[ \t]*\n\s*")
 _LINE = re.compile(r"[^\n]+")

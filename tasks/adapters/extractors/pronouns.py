@@ -1,5 +1,7 @@
 """Whom he, she and the narrator's I mean, in narration."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from .mentions import KnownCast, Named
@@ -12,6 +14,7 @@ SUBJECT_WORDS = 3  # a name this close to the start of its sentence is its subje
 PRONOUN_BONUS = {"he": 15, "she": 15}
 OBJECT_BONUS = 5
 FORGOTTEN = 150  # words
+NOTHING: Mapping[int, str] = MappingProxyType({})
 _MINE = frozenset({"i", "me", "my", "mine", "myself"})
 POSSESSIVE = frozenset({"his", "my"})
 
@@ -23,8 +26,13 @@ class Meant(NamedTuple):
     who: int
 
 
-def resolve_pronouns(page: Page, named: list[Named], cast: KnownCast) -> list[Meant]:
-    """Return the pronouns of the narration that can be told, in order."""
+def resolve_pronouns(
+    page: Page, named: list[Named], cast: KnownCast, also: Mapping[int, str] = NOTHING
+) -> list[Meant]:
+    """Return the pronouns of the narration that can be told, in order.
+
+    `also` names further words to read as a pronoun: word → "he" or "she".
+    """
     at = {mention.first: mention for mention in named}
     salience: dict[int, int] = {}
     found: list[Meant] = []
@@ -38,8 +46,8 @@ def resolve_pronouns(page: Page, named: list[Named], cast: KnownCast) -> list[Me
             mention = at[i]
             subject = i - sentence <= SUBJECT_WORDS and not mention.possessive
             salience[mention.who] = i + (SUBJECT_BONUS if subject else 0)
-        elif low in PRONOUN_GENDER:
-            who = _most_salient(salience, PRONOUN_GENDER[low], i, cast)
+        elif low in PRONOUN_GENDER or i in also:
+            who = _most_salient(salience, also.get(i) or PRONOUN_GENDER[low], i, cast)
             if who is not None:
                 salience[who] = max(salience[who], i + PRONOUN_BONUS.get(low, OBJECT_BONUS))
                 found.append(Meant(i, who))

@@ -121,18 +121,19 @@ def _tags(text: str, start: int, end: int) -> list[tuple[int, int]]:
 def _is_scare(text: str, span: Span, start: int, end: int) -> bool:
     """Say whether marks hold a title or a doubtful word, not speech.
 
-    Such a stretch is short, has no stop before its closing mark, and stands in the middle of a
-    sentence that neither leads up to speech nor reports it.
+    Such a stretch is short, stands in the middle of a sentence that neither leads up to speech nor
+    reports it, and begins with a small letter or has no stop before its closing mark.
     """
     inner = text[span.start + 1 : span.end - 1].strip("_ ")
-    if not span.closed or not inner or inner[-1] in ".,!?;:-—…":
+    if not span.closed or not inner or len(inner.split()) > SCARE_WORDS:
+        return False
+    if inner[-1] in ".,!?;:-—…" and not (inner[0].islower() and inner[-1] in ".,"):
         return False
     before = text[start : span.start].rstrip(" \n_(")
     if not before or before[-1] in ",:-—.!?;\"'\u201d\u2019":
         return False
-    if len(inner.split()) > SCARE_WORDS:
-        return False
     verbs = lexicon().of("speech", "strong")
     after = _WORD.match(text[span.end : end].lstrip(" \n,")[:20])
-    last = before.rsplit(None, 1)[-1].lower()
-    return last not in verbs and not (after and after.group() in verbs)
+    last = before.rsplit(None, 1)[-1]
+    leads = last.lower() in verbs or last[0].isupper()
+    return not leads and not (after and after.group() in verbs)

@@ -22,6 +22,7 @@ _PRONOUNS = {
     "she": ("she", "her", "hers", "herself"),
 }
 PRONOUN_GENDER = {word: gender for gender, words in _PRONOUNS.items() for word in words}
+_ENDS = frozenset(".!?")
 _BEFORE_CALL = frozenset({",", '"', "\u201c", "'", "\u2018", "!", "?", ".", ";", "—", "_"})
 _AFTER_CALL = frozenset({",", ".", "!", "?", '"', "\u201d", "\u2019", ";", "'", "—", "_"})
 
@@ -155,11 +156,18 @@ def _is_past(word: str) -> bool:
 
 
 def _next_pronoun(page: Page, run: Run, following: int) -> str | None:
-    """Return "he" or "she" where such a pronoun follows before another name."""
+    """Return "he" or "she" (of "the Mouse", also "it") where one follows before another name."""
     quoted = page.quote[run.first] >= 0
+    subject = run.first == 0 or page.initial[run.first] or page.low[run.first - 1] == "the"
+    told = run.first > 0 and page.low[run.first - 1] in lexicon().of("speech", "strong")
+    thing = run.first > 0 and page.low[run.first - 1] == "the"
     for i in range(run.last, min(following, run.last + PRONOUN_REACH)):
         if page.para[i] != page.para[run.first]:
             return None
+        if page.word[i] in _ENDS and (told or not subject):
+            return None
+        if thing and page.low[i] in ("it", "its", "itself") and page.quote[i] < 0:
+            return "it"
         if (page.quote[i] >= 0) == quoted and page.low[i] in PRONOUN_GENDER:
             return PRONOUN_GENDER[page.low[i]]
     return None

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from models.reading import Chapter, ChapterScan, RoleEvidence
 
 from .lexicon import lexicon
+from .links import find_links
 from .page import Page, read_page
 from .quotes import quote_style
 from .runs import PRONOUN_GENDER, PRONOUN_REACH, find_runs, gather_forms, is_capitalised
@@ -28,6 +29,7 @@ def scan_chapter(text: str, chapter: Chapter) -> ChapterScan:
         forms=gather_forms(page),
         roles=_roles(page),
         introductions=_introductions(page),
+        links=find_links(page),
     )
 
 

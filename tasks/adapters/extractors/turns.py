@@ -22,6 +22,8 @@ NOUN_REACH = 4  # words between an article and its noun
 _DETERMINERS = frozenset(
     ["the", "a", "an", "his", "her", "my", "their", "another", "this", "that", "one", "our"]
 )
+_ARTICLES = {"the": "the", "a": "a", "an": "a", "another": "a", "one": "a", "this": "the"}
+_ARTICLES |= {"that": "the"}
 _NOBODY = frozenset(["they", "we", "it", "both", "everybody", "everyone"])
 
 
@@ -34,6 +36,15 @@ class Subject(NamedTuple):
     gender: str  # he | she | unknown
     next: int
     possessive: bool
+    article: str = ""  # the | a | whose: how a noun is introduced
+
+
+class Unnamed(NamedTuple):
+    """Word `at` of the narration begins a phrase like "the old gentleman"."""
+
+    at: int
+    noun: str
+    gender: str
 
 
 class Cue(NamedTuple):
@@ -59,6 +70,12 @@ class Turn:
     called: list[int] = field(default_factory=list)  # addressed inside of it
     inside: list[int] = field(default_factory=list)  # named inside of it
 
+    @property
+    def speaker(self) -> int | None:
+        """Return who speaks by the narration's word: "said Jane", or "said I" of a narrator."""
+        subject = self.cues[0].subject if self.cues else None
+        return subject.who if subject and subject.kind in ("named", "narrator") else None
+
 
 class _Segment(NamedTuple):
     """Words `first` to `last` of a paragraph, in speech `quote` or in the narration (-1)."""
@@ -83,6 +100,9 @@ class TurnFinder:
         lists = lexicon()
         self._lists = lists
         self._verbs = lists.of("speech", "strong") | lists.of("speech", "weak")
+        self._adjectives = lists.of("grammar", "adjectives")
+        self._stop = lists.of("grammar", "stop")
+        self._prepositions = lists.of("grammar", "prepositions")
         self._genders = {noun: "unknown" for noun in lists.of("names", "roles_open")}
         self._genders |= {noun: "he" for noun in lists.of("names", "roles_he")}
         self._genders |= {noun: "she" for noun in lists.of("names", "roles_she")}
@@ -95,6 +115,17 @@ class TurnFinder:
             if speeches:
                 turns += self._turns_of(para)
         return turns
+
+    def find_unnamed(self) -> list[Unnamed]:
+        """Return who is meant in the narration by what they are, not by name, in order."""
+        page, found = self._page, []
+        for i, low in enumerate(page.low):
+            if page.quote[i] >= 0 or low not in ("the", "a", "an"):
+                continue
+            phrase = self._noun_phrase(i, page.bounds[page.para[i]][1])
+            if phrase and phrase.kind == "noun" and phrase.noun in self._genders:
+                found.append(Unnamed(i, phrase.noun, phrase.gender))
+        return found
 
     def _turns_of(self, para: int) -> list[Turn]:
         first, last = self._page.bounds[para]
@@ -221,7 +252,7 @@ class TurnFinder:
         while i < last:
             found = self._subject(i, last)
             if found:
-                if not found.possessive:
+                if not found.possessive and self._may_act(found, i, subject):
                     subject, opener = found, opener or found
                 i = max(i + 1, found.next)
                 continue
@@ -231,6 +262,13 @@ class TurnFinder:
         if best or opener is None:
             return best
         return Cue(opener, None, "beat_colon" if ending in (",", ":") else "beat_before")
+
+    def _may_act(self, found: Subject, i: int, settled: Subject | None) -> bool:
+        """Say whether a noun phrase before a speech may be who acts, not what is acted upon."""
+        before = self._page.low[i - 1] if i else ""
+        if before in self._prepositions:
+            return False
+        return found.kind != "noun" or settled is None or found.noun in self._genders
 
     def _subject(self, i: int, last: int) -> Subject | None:
         """Return the noun phrase that begins at word `i`."""
@@ -251,20 +289,33 @@ class TurnFinder:
         return self._noun_phrase(i, last) if low in _DETERMINERS else None
 
     def _noun_phrase(self, i: int, last: int) -> Subject | None:
-        page = self._page
-        for j in range(i + 1, min(last, i + 1 + NOUN_REACH)):
-            if not page.word[j][0].isalpha():
-                break
+        """Read "the old gentleman", "her sister Jane", "the child's nurse" from its article on."""
+        page, head = self._page, None
+        j, limit = i + 1, min(last, i + 1 + NOUN_REACH)
+        while j < limit:
+            low = page.low[j]
             if j in self._at:
                 mention = self._at[j]
                 return Subject("named", mention.who, "", "", mention.last, mention.possessive)
-            noun = page.low[j].removesuffix("'s")
-            if noun in self._genders:
-                possessive = noun != page.low[j]
-                return Subject("noun", None, noun, self._genders[noun], j + 1, possessive)
-        if i + 1 < last and page.word[i + 1][0].isalpha():
-            return Subject("noun", None, page.low[i + 1], "unknown", i + 2, False)
-        return None
+            if not page.word[j][0].isalpha():
+                if page.word[j] == "," and head is not None and head in self._adjectives:
+                    j, limit = j + 1, min(last, limit + 2)
+                    continue
+                break
+            if low in self._stop or low in self._verbs or low.endswith("ly"):
+                break
+            if low.endswith("'s"):
+                head = None
+                limit = min(last, limit + 1)
+            else:
+                head = low
+            j += 1
+            if head in self._genders and not (j < last and page.low[j] in self._genders):
+                break
+        if head is None:
+            return None
+        gender = self._genders.get(head, "unknown")
+        return Subject("noun", None, head, gender, j, False, _ARTICLES.get(page.low[i], "whose"))
 
 
 def named_words(turn: Turn) -> Iterator[Named]:
