@@ -176,7 +176,10 @@ class ChatRequest(BaseModel):
 def _public(session: Session, book: Book) -> BookPublic:
     job = session.get(Job, book.job_id) if book.job_id else None
     status, error = processing_of(book, job)
-    told = book.model_dump() | {"processing_status": status, "processing_error": error}
+    told = book.model_dump(warnings=False) | {
+        "processing_status": status,
+        "processing_error": error,
+    }
     return BookPublic(**told, progress=job.progress if job else 1.0)
 
 
@@ -309,7 +312,7 @@ def read_messages(
 
 
 def _message(row: ChatMessage) -> MessagePublic:
-    return MessagePublic(**row.model_dump(), metadata=row.details)
+    return MessagePublic(**row.model_dump(warnings=False), metadata=row.details)
 
 
 @router.get("/chat-sessions/{session_id}/stream")
