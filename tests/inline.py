@@ -6,7 +6,7 @@ from uuid import UUID
 
 import httpx
 
-from api import streams
+from api.streams import Hub
 from config.db import connection
 from models.jobs import dispatch
 from tasks.pipeline import REGISTRY
@@ -39,9 +39,9 @@ def run(pipeline: str, job_id: UUID, step_id: UUID, generation: int) -> bool:
 @asynccontextmanager
 async def api(**headers: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application in this process, with its hub running."""
-    streams.hub = streams.Hub()
+
     async with (
-        streams.hub.running(),
+        Hub().running(),
         httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False),
             base_url="http://test",
