@@ -1,5 +1,7 @@
 """A job whose one step streams, carried out by the test itself instead of a worker."""
 
+import json
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import update
@@ -93,3 +95,19 @@ def numbers(entries: list[Entry]) -> list[int]:
 def redis_key(job_id: UUID) -> str:
     """Return the key of a job's stream, as it stands in the documentation."""
     return f"longrun:stream:{job_id}"
+
+
+def frames(body: str) -> list[dict[str, Any]]:
+    """Return the frames of a stream, each with its `id`, `event` and `data`."""
+    found = []
+    for block in body.replace("\r\n", "\n").split("\n\n"):
+        lines = [line.partition(": ") for line in block.splitlines()]
+        fields = {name: value for name, _, value in lines if name in ("id", "event", "data")}
+        if "data" in fields:
+            found.append({**fields, "data": json.loads(fields["data"])})
+    return found
+
+
+def text(found: list[dict[str, Any]]) -> str:
+    """Return the text of all token frames."""
+    return "".join(one["data"]["token"] for one in found if one["event"] == "token")

@@ -104,7 +104,12 @@ ENGINE = EngineRendering()
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    for (
+        line_end
+    ) in "\u2028\u2029\x85":  # not in SSE, but for clients that split lines as Python does
+        text = text.replace(line_end, f"\\u{ord(line_end):04x}")
+    return text
 
 
 def encode(contents: Iterable[Content], cursor: Cursor, rendering: Rendering) -> bytes:

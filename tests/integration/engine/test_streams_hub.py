@@ -1,7 +1,6 @@
 """Readers get the whole of both logs, each content once, wherever they begin."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,7 +17,7 @@ from models.accounts import LOCAL_USER_ID
 from models.base import new_id
 from models.jobs import lifecycle
 from models.jobs.streams import TOKEN
-from tests.streaming import StreamingJob, redis_key
+from tests.streaming import StreamingJob, frames, redis_key, text
 
 pytestmark = pytest.mark.usefixtures("database_url", "redis_url")
 
@@ -38,21 +37,6 @@ async def hub(database_url: str, redis_url: str) -> AsyncIterator[Hub]:
 async def http(hub: Hub) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as opened:
         yield opened
-
-
-def frames(body: str) -> list[dict[str, Any]]:
-    """Return the frames of a stream, each with its `id`, `event` and `data`."""
-    found = []
-    for block in body.replace("\r\n", "\n").split("\n\n"):
-        lines = [line.partition(": ") for line in block.splitlines()]
-        fields = {name: value for name, _, value in lines if name in ("id", "event", "data")}
-        if "data" in fields:
-            found.append({**fields, "data": json.loads(fields["data"])})
-    return found
-
-
-def text(found: list[dict[str, Any]]) -> str:
-    return "".join(one["data"]["token"] for one in found if one["event"] == "token")
 
 
 async def read(hub: Hub, job: StreamingJob, cursor: Cursor = Cursor()) -> list[dict[str, Any]]:  # noqa: B008
