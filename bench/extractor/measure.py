@@ -56,7 +56,8 @@ def measure_speed(path: Path) -> None:
     size = len(reading.model_dump_json()) / 2**20
     print(
         f"{path.stem}: {tokens} tokens; cast and quotes {tokens / (between - start):,.0f}/s, all "
-        f"{tokens / (end - between):,.0f}/s; {peak:.0f} MB of memory at the peak so far; {size:.1f} MB as JSON"
+        f"{tokens / (end - between):,.0f}/s; at most {peak:.0f} MB of memory so far; "
+        f"{size:.1f} MB as JSON"
     )
 
 

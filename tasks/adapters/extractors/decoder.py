@@ -29,6 +29,8 @@ class Decoder:
         self._local = [
             {who: score(weights, f) for who, f in q.candidates.items()} for q in questions
         ]
+        self._links = [self._link_scores(place) for place in range(len(questions))]
+        self._absent = score(weights, _ABSENT)
 
     def best(self) -> list[Who | None]:
         """Return the best sequence of speakers."""
@@ -77,13 +79,24 @@ class Decoder:
         if who is None:
             return 0.0
         known = self._local[place].get(who)
-        return score(self._weights, _ABSENT) if known is None else known
+        return self._absent if known is None else known
 
     def _link(self, place: int, who: Who | None, last: Who | None, last2: Who | None) -> float:
+        same, taking, new = self._links[place]
+        if who == last:
+            return same
+        return taking if who == last2 else new
+
+    def _link_scores(self, place: int) -> tuple[float, float, float]:
+        """Return the scores of the last speaker, the one before, and anybody else."""
         before = self._questions[place - 1] if place else None
         before2 = self._questions[place - 2] if place > 1 else None
-        features = transition(self._questions[place], before, before2, who, last, last2)
-        return score(self._weights, features)
+
+        def scored(who: int, last: int, last2: int) -> float:
+            found = transition(self._questions[place], before, before2, who, last, last2)
+            return score(self._weights, found)
+
+        return scored(1, 1, 2), scored(1, 2, 1), scored(1, 2, 3)
 
     def probabilities(self, speakers: list[Who | None], place: int) -> list[tuple[Who, float]]:
         """Return the candidates of a turn with probabilities, given the speakers around it."""

@@ -2,16 +2,16 @@
 
 from .lexicon import lexicon
 from .page import Page
-from .runs import Run, find_runs
+from .runs import Run
 
 _ARTICLES = frozenset({"a", "an", "the"})
 MEMORY_TURNS = 2  # who introduced themself two turns ago is likely to go on doing so
 GAP_PARAGRAPHS = 4
 
 
-def find_links(page: Page) -> list[tuple[str, str]]:
+def find_links(page: Page, runs: list[Run]) -> list[tuple[str, str]]:
     """Return pairs of names, as printed, for one person."""
-    said, introduced = _speakers(page), _introduced(page)
+    said, introduced = _speakers(page, runs), _introduced(page, runs)
     found, before = [], dict[int, str]()
     turn = 0
     for para, speeches in enumerate(page.speeches):
@@ -28,11 +28,11 @@ def find_links(page: Page) -> list[tuple[str, str]]:
     return found
 
 
-def _speakers(page: Page) -> dict[int, str]:
+def _speakers(page: Page, runs: list[Run]) -> dict[int, str]:
     """Return who is said to speak, by paragraph."""
     strong = lexicon().of("speech", "strong")
     found: dict[int, str] = {}
-    for run in find_runs(page):
+    for run in runs:
         if page.quote[run.first] >= 0 or run.first == 0:
             continue
         articled = page.low[run.first - 1] == "the"
@@ -42,10 +42,10 @@ def _speakers(page: Page) -> dict[int, str]:
     return found
 
 
-def _introduced(page: Page) -> dict[int, str]:
+def _introduced(page: Page, runs: list[Run]) -> dict[int, str]:
     """Return the first name that a speaker claims, by paragraph."""
     found: dict[int, str] = {}
-    for run in find_runs(page):
+    for run in runs:
         if page.quote[run.first] >= 0 and _is_claimed(page, run):
             found.setdefault(page.para[run.first], " ".join(run.words))
     return found

@@ -79,20 +79,41 @@ def _paragraphs(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 def _add_words(page: Page, text: str, start: int, end: int, first_span: int) -> None:
     begin, para = len(page.word), len(page.bounds)
-    number, spans, initial = first_span, page.spans, True
-    for match in TOKEN.finditer(text, start, end):
-        word, place = match.group(), match.start()
+    found = [(m.group(), m.start()) for m in TOKEN.finditer(text, start, end)]
+    words = [word for word, _ in found]
+    places = [place for _, place in found]
+    page.word += words
+    page.start += places
+    page.low += [word.lower().replace("\u2019", "'") for word in words]
+    page.para += [para] * len(words)
+    page.initial += _initials(words)
+    page.quote += _quotes(page.spans, places, first_span)
+    page.bounds.append((begin, len(page.word)))
+
+
+def _initials(words: list[str]) -> list[bool]:
+    """Say of each word of a paragraph whether it opens a sentence."""
+    found, initial = [], True
+    for word in words:
+        first = word[0]
+        if first.isalnum():
+            found.append(initial)
+            initial = False
+        else:
+            found.append(False)
+            if first in _ENDS_SENTENCE or word[:2] == "--":
+                initial = True
+    return found
+
+
+def _quotes(spans: list[Span], places: list[int], first: int) -> list[int]:
+    """Return which direct speech each word of a paragraph is in."""
+    if first == len(spans):
+        return [-1] * len(places)
+    found, number = [], first
+    for place in places:
         while number < len(spans) and place >= spans[number].end:
             number += 1
-        page.word.append(word)
-        page.start.append(place)
-        page.low.append(word.lower().replace("\u2019", "'"))
         inside = number < len(spans) and place >= spans[number].start
-        page.quote.append(number if inside else -1)
-        page.para.append(para)
-        page.initial.append(initial and word[0].isalnum())
-        if word[0].isalnum():
-            initial = False
-        elif word[0] in _ENDS_SENTENCE or word.startswith("--"):
-            initial = True
-    page.bounds.append((begin, len(page.word)))
+        found.append(number if inside else -1)
+    return found

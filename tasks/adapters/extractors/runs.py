@@ -8,7 +8,6 @@ its left, `_r` right) · `does` does what persons do · `at` / `to` after a prep
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from models.reading import FormEvidence
@@ -53,17 +52,15 @@ def is_capitalised(word: str) -> bool:
     return len(core) > 1 and not core.isupper()
 
 
-def find_runs(page: Page) -> Iterator[Run]:
-    """Yield the runs of a page in order."""
-    words = lexicon()
-    i, size = 0, len(page)
-    while i < size:
-        if not is_capitalised(page.word[i]):
-            i += 1
-            continue
-        run = _run_from(page, i, words)
-        yield run
-        i = run.last
+def find_runs(page: Page) -> list[Run]:
+    """Return the runs of a page in order."""
+    lists, found, after = lexicon(), [], 0
+    for i, word in enumerate(page.word):
+        if i >= after and word[0].isupper() and is_capitalised(word):
+            run = _run_from(page, i, lists)
+            found.append(run)
+            after = run.last
+    return found
 
 
 def _run_from(page: Page, first: int, lists: Lexicon) -> Run:
@@ -95,10 +92,9 @@ def _is_particle(page: Page, i: int, before: str, lists: Lexicon) -> bool:
     return follows and page.low[i] in lists.of("names", "particles")
 
 
-def gather_forms(page: Page) -> list[FormEvidence]:
+def gather_forms(page: Page, runs: list[Run]) -> list[FormEvidence]:
     """Count each distinct run of a page with its evidence."""
     counts: dict[tuple[tuple[str, ...], bool], Counter[str]] = defaultdict(Counter)
-    runs = list(find_runs(page))
     for place, run in enumerate(runs):
         following = runs[place + 1].first if place + 1 < len(runs) else len(page)
         evidence = counts[run.words, page.initial[run.first]]

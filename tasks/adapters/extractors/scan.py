@@ -8,7 +8,7 @@ from .lexicon import lexicon
 from .links import find_links
 from .page import Page, read_page
 from .quotes import quote_style
-from .runs import PRONOUN_GENDER, PRONOUN_REACH, find_runs, gather_forms, is_capitalised
+from .runs import PRONOUN_GENDER, PRONOUN_REACH, Run, find_runs, gather_forms, is_capitalised
 
 _ARTICLES = frozenset({"the"})
 ROLE_MODIFIERS = 0  # "the tall stranger" is left to the attribution of speech
@@ -18,6 +18,7 @@ def scan_chapter(text: str, chapter: Chapter) -> ChapterScan:
     """Gather the evidence about names in one chapter."""
     style = quote_style(text)
     page = read_page(text, chapter, style)
+    runs = find_runs(page)
     narrated = [i for i in range(len(page)) if page.quote[i] < 0 and page.word[i][0].isalpha()]
     return ChapterScan(
         chapter=chapter.index,
@@ -25,23 +26,20 @@ def scan_chapter(text: str, chapter: Chapter) -> ChapterScan:
         narrated_words=len(narrated),
         narrated_i=sum(page.word[i] == "I" for i in narrated),
         quote_style=style,
-        lowercase=_lowercase(page),
-        forms=gather_forms(page),
+        lowercase=_lowercase(page, runs),
+        forms=gather_forms(page, runs),
         roles=_roles(page),
-        introductions=_introductions(page),
-        links=find_links(page),
+        introductions=_introductions(page, runs),
+        links=find_links(page, runs),
     )
 
 
-def _lowercase(page: Page) -> dict[str, int]:
+def _lowercase(page: Page, runs: list[Run]) -> dict[str, int]:
     """Count in lower case the words that are also capitalised here, or may be names."""
-    capitalised = {page.low[i] for i in range(len(page)) if is_capitalised(page.word[i])}
+    capitalised = {word.lower() for run in runs for word in run.words}
     known = lexicon().gender_counts
-    counts = Counter(
-        low
-        for word, low in zip(page.word, page.low, strict=True)
-        if word[0].islower() and (low in capitalised or low in known)
-    )
+    counts = Counter(word for word in page.word if word[0].islower())
+    counts = Counter({w: n for w, n in counts.items() if w in capitalised or w in known})
     return dict(sorted(counts.items()))
 
 
@@ -80,10 +78,10 @@ def _pronoun_after(page: Page, i: int) -> str | None:
     return None
 
 
-def _introductions(page: Page) -> dict[str, int]:
+def _introductions(page: Page, runs: list[Run]) -> dict[str, int]:
     """Count the names a narrator gives for themself outside of speech."""
     counts: Counter[str] = Counter()
-    for run in find_runs(page):
+    for run in runs:
         before = page.low[max(0, run.first - 3) : run.first]
         if page.quote[run.first] < 0 and (
             before == ["my", "name", "is"] or before[1:] == ["i", ","]
