@@ -72,7 +72,10 @@ class LLM(Protocol):
         max_tokens: int | None = None,
         extra: dict[str, object] | None = None,
     ) -> Iterator[str]:
-        """Yield the answer's pieces as they come. Closing the iterator ends the request."""
+        """Yield the answer's pieces as they come, and "" now and then while none comes.
+
+        Closing the iterator ends the request. Raises as `complete` does, and Unavailable after the
+        pieces of an answer that broke off."""
         ...
 
 
@@ -271,9 +274,9 @@ TOOLS: dict[Any, Tool] = {
     Embedder: Tool("tasks.adapters.embeddings:LiteLLMEmbedder"),
     Vectors: Tool("tasks.adapters.vectors:PgVectors"),
     Keywords: Tool("tasks.adapters.keywords:PgKeywords"),
-    Blobs: Tool("config.blobs:BlobStore"),
+    Blobs: Tool("tasks.adapters.blobs:StoredBlobs"),
     Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),
-    Fetch: Tool("tasks.adapters.files:GuardedFetch"),
+    Fetch: Tool("tasks.adapters.fetch:GuardedFetch"),
     Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
 }
 

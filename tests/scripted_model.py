@@ -2,9 +2,19 @@
 
 Also a program: `python -m tests.scripted_model --port N`.
 
-What it does is told by the model's name: `plain`, `slow`, `cut` (breaks off in mid-stream), `hang`,
-`limited` (429 with Retry-After), `broken` (500), `refused` (400), `invalid` (no JSON first, then
-what was asked), and for embeddings `embed`. It counts its calls by model.
+What it does is told by the model's name:
+
+plain, slow     answer, slowly
+cut, reset      break off in mid-stream: cleanly, or with the connection
+hang, stall     send nothing for a while: from the start, or from mid-stream on
+limited, busy   429 and 503, both with Retry-After
+broken          500
+refused, window, locked, lost    400, 400 for the length, 401, 404
+tools, empty    answer with a call of a tool, and with no choice at all
+invalid, never  not JSON the first time, or ever, where JSON is asked for
+fenced          JSON with words around it
+
+It counts its calls by model, keeps the bodies, and counts the streams that their reader gave up.
 """
 
 import argparse
@@ -27,13 +37,40 @@ WORDS = ["It", "is", "a", "truth", "universally", "acknowledged", "that", "nothi
 ANALYSIS = {"summary": "A person.", "personality_traits": ["kind"], "speech_style": "Plain."}
 
 
+ERRORS: dict[str, tuple[int, dict[str, str], dict[str, str]]] = {
+    "limited": (429, {"Retry-After": "2"}, {"message": "scripted"}),
+    "busy": (503, {"Retry-After": "3"}, {"message": "scripted"}),
+    "broken": (500, {}, {"message": "scripted"}),
+    "refused": (400, {}, {"message": "no such thing as this"}),
+    "window": (
+        400,
+        {},
+        {
+            "message": "This model's maximum context length is 8 tokens.",
+            "code": "context_length_exceeded",
+        },
+    ),
+    "locked": (401, {}, {"message": "Incorrect API key provided: {key}."}),
+    "lost": (404, {}, {"message": "The model does not exist."}),
+}
+TOOL_CALL = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "nobody_offered_this", "arguments": '{"broken": '},
+}
+HANG_S = 30.0
+
+
 class ScriptedModel:
     """The server and what it has seen."""
 
     def __init__(self, *, tokens: int = 40, interval_s: float = 0.0) -> None:
         self.tokens, self.interval_s = tokens, interval_s
         self.calls: Counter[str] = Counter()
+        self.abandoned: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        self.connections: set[tuple[str, int]] = set()
         self.app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self.chat, methods=["POST"]),
@@ -41,57 +78,74 @@ class ScriptedModel:
             ]
         )
 
-    async def chat(self, request: Request) -> Response:
-        body = await request.json()
-        model = body["model"]
-        self.calls[model] += 1
+    async def _seen(self, request: Request) -> dict[str, Any]:
+        body: dict[str, Any] = await request.json()
+        self.calls[body["model"]] += 1
         self.bodies.append(body)
-        error = {
-            "limited": (429, {"Retry-After": "2"}),
-            "broken": (500, {}),
-            "refused": (400, {}),
-        }.get(model)
-        if error:
-            told = {"error": {"message": "scripted", "type": "scripted", "code": None}}
-            return JSONResponse(told, status_code=error[0], headers=error[1])
+        self.keys.append(request.headers.get("authorization", "").removeprefix("Bearer "))
+        assert request.client is not None
+        self.connections.add((request.client.host, request.client.port))
+        return body
+
+    async def chat(self, request: Request) -> Response:
+        body = await self._seen(request)
+        model = body["model"]
+        if model in ERRORS:
+            return self._error(model)
         if model == "hang":
-            await asyncio.sleep(30)
+            await asyncio.sleep(HANG_S)
         if body.get("stream"):
             return StreamingResponse(self.stream(model), media_type="text/event-stream")
         return JSONResponse(self.whole(model, body))
 
+    def _error(self, model: str) -> Response:
+        status, headers, error = ERRORS[model]
+        told = {"type": "scripted", "code": None} | error
+        told["message"] = str(told["message"]).format(key=self.keys[-1])
+        return JSONResponse({"error": told}, status_code=status, headers=headers)
+
     def whole(self, model: str, body: dict[str, Any]) -> dict[str, Any]:
-        text = " ".join(WORDS)
-        if "response_format" in body:
-            text = json.dumps(ANALYSIS)
-            if model == "invalid" and self.calls[model] == 1:
-                text = "no JSON"
+        message: dict[str, Any] = {"role": "assistant", "content": self._text(model, body)}
+        if model == "tools":
+            message |= {"content": None, "tool_calls": [TOOL_CALL]}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return {
             "id": "x",
             "object": "chat.completion",
             "created": 1,
             "model": model,
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": text},
-                    "finish_reason": "stop",
-                }
-            ],
+            "choices": [] if model == "empty" else [choice],
             "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
         }
 
+    def _text(self, model: str, body: dict[str, Any]) -> str:
+        if "response_format" not in body:
+            return " ".join(WORDS)
+        if model == "never" or (model == "invalid" and self.calls[model] == 1):
+            return "no JSON"
+        text = json.dumps(ANALYSIS)
+        return f"Gladly:\n```json\n{text}\n```" if model == "fenced" else text
+
     async def stream(self, model: str) -> AsyncIterator[bytes]:
-        for k in range(self.tokens):
-            if model == "cut" and k == self.tokens // 2:
-                return
-            if model == "slow":
-                await asyncio.sleep(0.05)
-            elif self.interval_s:
-                await asyncio.sleep(self.interval_s)
-            yield self._chunk(model, {"content": f"{WORDS[k % len(WORDS)]} "}, None)
-        yield self._chunk(model, {}, "stop")
-        yield b"data: [DONE]\n\n"
+        whole = False
+        try:
+            for k in range(self.tokens):
+                if k == self.tokens // 2:
+                    if model == "cut":
+                        whole = True
+                        return
+                    if model == "reset":
+                        raise ConnectionResetError
+                    if model == "stall":
+                        await asyncio.sleep(HANG_S)
+                if pause := 0.05 if model == "slow" else self.interval_s:
+                    await asyncio.sleep(pause)
+                yield self._chunk(model, {"content": f"{WORDS[k % len(WORDS)]} "}, None)
+            yield self._chunk(model, {}, "stop")
+            yield b"data: [DONE]\n\n"
+            whole = True
+        finally:
+            self.abandoned[model] += not whole
 
     def _chunk(self, model: str, delta: dict[str, str], reason: str | None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": reason}
@@ -99,8 +153,9 @@ class ScriptedModel:
         return f"data: {json.dumps(told | {'choices': [choice]})}\n\n".encode()
 
     async def embed(self, request: Request) -> Response:
-        body = await request.json()
-        self.calls[body["model"]] += 1
+        body = await self._seen(request)
+        if body["model"] in ERRORS:
+            return self._error(body["model"])
         rows = [
             {
                 "object": "embedding",
@@ -131,7 +186,7 @@ class Served:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.base = f"http://127.0.0.1:{self.port}/v1"
-        config = uvicorn.Config(model.app, port=self.port, log_level="error", lifespan="off")
+        config = uvicorn.Config(model.app, port=self.port, log_level="critical", lifespan="off")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
 

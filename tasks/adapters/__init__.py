@@ -1,6 +1,8 @@
-"""One file per outside thing: the only place that imports its client."""
+"""One file per outside thing; nothing else imports its client."""
 
 import os
 
-# LiteLLM would ask the network for its price map while it is imported; it carries a copy.
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+# LiteLLM reads these while it is imported: without the first it fetches a price list, and without
+# the second it loads `.env` into the environment, where settings are ours alone to read.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+os.environ["LITELLM_MODE"] = "PRODUCTION"

@@ -1,47 +1,69 @@
 """Embeddings through LiteLLM."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import litellm
 
 from config.settings import settings
-from tasks.adapters.litellm_client import connection_options, our_errors
+from tasks.adapters.litellm_client import connection_options, is_offline, wait_for
+from tasks.adapters.model_errors import BrokeOff, our_errors
+from tasks.adapters.offline.hashing import DIMENSION
 from tasks.tools import EmbeddingModel
 
-BATCH_TEXTS = 96  # providers take between 96 and 2,048 texts in one request
+BATCH_TEXTS = 96  # in one request; Cohere takes no more, others up to 2,048
+BATCH_CHARS = 200_000  # in one request: about 50,000 tokens; OpenAI takes 300,000
 
 
 class LiteLLMEmbedder:
     """The tool `Embedder`."""
 
     def model(self) -> EmbeddingModel:
-        """Return the configured model; its dimension is asked for once per process."""
+        """Return the configured model; its dimension is asked for once per process.
+
+        Raises Unavailable, ModelRefused.
+        """
         name = settings.models.embedding
         return EmbeddingModel(name=name, dimension=_dimension(name))
 
     def embed(self, texts: Sequence[str], *, model: str | None = None) -> list[list[float]]:
         """Return `(n, d)` vectors of unit length, in order. Raises Unavailable, ModelRefused."""
         name = model or settings.models.embedding
-        vectors: list[list[float]] = []
-        for start in range(0, len(texts), BATCH_TEXTS):
-            vectors += _embed(name, texts[start : start + BATCH_TEXTS])
-        return vectors
+        return [vector for batch in batches(texts) for vector in _embed(name, batch)]
+
+
+def batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the texts in order, as many at a time as one request may hold."""
+    batch: list[str] = []
+    chars = 0
+    for text in texts:
+        if batch and (len(batch) == BATCH_TEXTS or chars + len(text) > BATCH_CHARS):
+            yield batch
+            batch, chars = [], 0
+        batch.append(text)
+        chars += len(text)
+    if batch:
+        yield batch
 
 
 @cache
 def _dimension(model: str) -> int:
-    return len(_embed(model, ["dimension"])[0])
+    return DIMENSION if is_offline(model) else len(_embed(model, ["dimension"])[0])
 
 
-def _embed(model: str, texts: Sequence[str]) -> list[list[float]]:
+def _embed(model: str, texts: list[str]) -> list[list[float]]:
     with our_errors(model):
-        answer: Any = litellm.embedding(model=model, input=list(texts), **connection_options(model))
-    rows = sorted(answer.data, key=lambda row: row["index"])
+        # A provider's embeddings endpoint may refuse an empty text.
+        request = {"model": model, "input": [text or " " for text in texts]}
+        answer: Any = wait_for(litellm.aembedding(**request, **connection_options(model)))
+        rows = sorted(answer.data, key=lambda row: row["index"])
+        if len(rows) != len(texts):
+            raise BrokeOff
     return [_unit(row["embedding"]) for row in rows]
 
 
 def _unit(vector: Sequence[float]) -> list[float]:
-    length = sum(value * value for value in vector) ** 0.5 or 1.0
+    length = math.sqrt(math.fsum(value * value for value in vector)) or 1.0
     return [value / length for value in vector]

@@ -1,7 +1,7 @@
 """Chat models through LiteLLM, whatever the provider."""
 
-import time
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any, TypeVar
 
 import litellm
@@ -9,10 +9,14 @@ from pydantic import BaseModel, ValidationError
 
 from config.settings import settings
 from models.errors import Unavailable
-from tasks.adapters.litellm_client import OFFLINE, connection_options, our_errors
+from tasks.adapters.litellm_client import connection_options, is_offline, relay, wait_for
+from tasks.adapters.model_errors import BrokeOff, our_errors
+from tasks.adapters.offline.provider import EXTRA
 from tasks.tools import Completion, Message, Purpose
 
 M = TypeVar("M", bound=BaseModel)
+
+FILL_TRIES = 2  # the second time the model sees what was wrong
 
 
 class LiteLLM:
@@ -32,30 +36,10 @@ class LiteLLM:
         extra: dict[str, object] | None = None,
     ) -> Completion:
         """Return the whole answer. Raises Unavailable, ModelRefused."""
-        return self._complete(messages, purpose, temperature, max_tokens, extra)
-
-    def _complete(
-        self,
-        messages: Sequence[Message],
-        purpose: Purpose,
-        temperature: float,
-        max_tokens: int | None,
-        extra: dict[str, object] | None,
-        **more: Any,
-    ) -> Completion:
-        model = self.name(purpose)
-        with our_errors(model):
-            answer: Any = litellm.completion(
-                **self._request(messages, purpose, temperature, max_tokens, extra), **more
-            )
-        usage = getattr(answer, "usage", None)
-        return Completion(
-            text=answer.choices[0].message.content or "",
-            model=model,
-            offline=model.startswith(OFFLINE),
-            tokens_in=getattr(usage, "prompt_tokens", 0) or 0,
-            tokens_out=getattr(usage, "completion_tokens", 0) or 0,
-        )
+        request = self._request(messages, purpose, temperature, extra)
+        if max_tokens is not None:
+            request["max_tokens"] = max_tokens
+        return _complete(request)
 
     def stream(
         self,
@@ -66,30 +50,15 @@ class LiteLLM:
         max_tokens: int | None = None,
         extra: dict[str, object] | None = None,
     ) -> Iterator[str]:
-        """Yield the answer's pieces as they come.
+        """Yield the answer's pieces as they come, and "" while the model keeps us waiting.
 
-        An answer that breaks off before its end, or takes too long, raises Unavailable.
+        An answer that breaks off raises Unavailable after its pieces. Raises ModelRefused.
         """
-        model = self.name(purpose)
-        give_up = time.monotonic() + settings.llm.total_timeout_s
-        complete = False
-        with our_errors(model):
-            request = self._request(messages, purpose, temperature, max_tokens, extra)
-            answer: Any = litellm.completion(**request, stream=True)
-            try:
-                for chunk in answer:
-                    choice = chunk.choices[0]
-                    if choice.delta.content:
-                        yield choice.delta.content
-                    complete = complete or choice.finish_reason is not None
-                    if time.monotonic() > give_up:
-                        raise Unavailable(f"{model} took longer than it may.")
-            finally:
-                close = getattr(answer.completion_stream, "close", None)
-                if close is not None:
-                    close()
-        if not complete:
-            raise Unavailable(f"The answer of {model} broke off.")
+        request = self._request(messages, purpose, temperature, extra) | {"stream": True}
+        if max_tokens is not None:
+            request["max_tokens"] = max_tokens
+        with our_errors(request["model"]):
+            yield from relay(_pieces(request))
 
     def fill(
         self,
@@ -100,20 +69,18 @@ class LiteLLM:
         temperature: float = 0.0,
         extra: dict[str, object] | None = None,
     ) -> M:
-        """Return `form`, filled in; a wrong answer is shown to the model once more."""
-        asked = list(messages)
-        for _ in range(2):
-            answer = self._complete(
-                asked, purpose, temperature, None, extra, response_format=form
-            ).text
+        """Return `form`, filled in; a wrong answer is shown to the model once more.
+
+        Raises Unavailable, ModelRefused.
+        """
+        asked = [*messages, _instructions(form)]
+        for _ in range(FILL_TRIES):
+            request = self._request(asked, purpose, temperature, extra)
+            answer = _complete(request | {"response_format": form}).text
             try:
                 return form.model_validate_json(_json_of(answer))
             except ValidationError as error:
-                problems = error.errors(include_url=False, include_input=False)
-                asked += [
-                    Message(role="assistant", content=answer),
-                    Message(role="user", content=f"That does not fit the form: {problems}. Again."),
-                ]
+                asked += [Message(role="assistant", content=answer), _complaint(error)]
         raise Unavailable(f"{self.name(purpose)} did not fill in {form.__name__}.")
 
     def _request(
@@ -121,7 +88,6 @@ class LiteLLM:
         messages: Sequence[Message],
         purpose: Purpose,
         temperature: float,
-        max_tokens: int | None,
         extra: dict[str, object] | None,
     ) -> dict[str, Any]:
         model = self.name(purpose)
@@ -131,11 +97,51 @@ class LiteLLM:
             "temperature": temperature,
             **connection_options(model),
         }
-        if max_tokens is not None:
-            request["max_tokens"] = max_tokens
-        if extra and model.startswith(OFFLINE):
-            request["facts"] = extra  # for our own provider only
-        return request
+        # LiteLLM hands metadata to some providers, so the facts go to ours alone.
+        return request | {"metadata": {EXTRA: extra}} if extra and is_offline(model) else request
+
+
+def _complete(request: dict[str, Any]) -> Completion:
+    model = request["model"]
+    with our_errors(model):
+        answer: Any = wait_for(litellm.acompletion(**request))
+        text = answer.choices[0].message.content if answer.choices else None
+        if text is None:  # a call of a tool that we did not offer, or nothing at all
+            raise BrokeOff
+    usage = getattr(answer, "usage", None)
+    return Completion(
+        text=text,
+        model=model,
+        offline=is_offline(model),
+        tokens_in=getattr(usage, "prompt_tokens", 0) or 0,
+        tokens_out=getattr(usage, "completion_tokens", 0) or 0,
+    )
+
+
+async def _pieces(request: dict[str, Any]) -> AsyncGenerator[str, None]:
+    answer: Any = await litellm.acompletion(**request)
+    try:
+        async for chunk in answer:
+            if chunk.choices and (text := chunk.choices[0].delta.content):
+                yield text
+        # The wrapper makes up a last chunk when the provider's is missing; this it does not.
+        if answer.received_finish_reason is None:
+            raise BrokeOff
+    finally:
+        await answer.aclose()
+
+
+def _instructions(form: type[BaseModel]) -> Message:
+    """Return what tells a model without structured outputs what to write."""
+    schema = json.dumps(form.model_json_schema(), ensure_ascii=False)
+    told = f"Answer with one JSON object that fits this JSON schema, and nothing else:\n{schema}"
+    return Message(role="user", content=told)
+
+
+def _complaint(error: ValidationError) -> Message:
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    told = f"That does not fit the schema: {json.dumps(problems)}. Answer with the JSON again."
+    return Message(role="user", content=told)
 
 
 def _json_of(answer: str) -> str:

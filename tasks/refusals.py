@@ -1,0 +1,30 @@
+"""The errors that tools raise when the outside world says no for good.
+
+What may pass is `models.errors.Unavailable`, which the engine retries; these are final.
+"""
+
+from models.errors import NotFound, Unprocessable
+
+
+class ModelRefused(Unprocessable):
+    """The model's provider will not take this request."""
+
+    code = "model_refused"
+
+
+class FetchRefused(Unprocessable):
+    """This address cannot be fetched."""
+
+    code = "fetch_refused"
+
+
+class FetchFailed(Unprocessable):
+    """The server has no such file for us."""
+
+    code = "fetch_failed"
+
+
+class BlobMissing(NotFound):
+    """These bytes are not in the blob store."""
+
+    code = "blob_missing"
