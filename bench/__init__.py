@@ -1,0 +1,1 @@
+"""Benchmarks: what the promises cost, measured beside what a user would pick instead."""

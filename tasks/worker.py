@@ -12,7 +12,6 @@ from celery import Task, bootsteps, signals
 from celery.exceptions import WorkerLostError
 from sqlalchemy.exc import DBAPIError
 
-import pipelines  # noqa: F401 — declares every pipeline
 from config.db import connection, engine
 from config.settings import settings
 from models.jobs import dispatch
@@ -37,8 +36,9 @@ def register(pipeline: Pipeline, spec: Spec) -> None:
             self.request.chain = None
 
 
-def register_all() -> None:
-    """Register the steps of every pipeline that has been declared. Safe to repeat."""
+@signals.worker_init.connect
+def register_all(**_: Any) -> None:
+    """Register the steps of every declared pipeline: by now all modules are imported."""
     for pipeline in REGISTRY.values():
         for spec in pipeline.specs:
             register(pipeline, spec)
@@ -83,7 +83,6 @@ class NodeStep(bootsteps.StartStopStep):
 
 
 app.steps["worker"].add(NodeStep)
-register_all()
 
 
 @signals.worker_process_init.connect

@@ -2,8 +2,5 @@
 
 import tests.pipelines  # noqa: F401 — declares them
 from tasks.celery import app
-from tasks.worker import register_all
-
-register_all()
 
 __all__ = ["app"]

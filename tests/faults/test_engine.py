@@ -203,10 +203,12 @@ def test_hints_are_given_out_in_order_of_priority(stack: Stack) -> None:
     many = [start(pipelines.line, Numbers(sleep_s=0.3)) for _ in range(12)]
     urgent = start(pipelines.line, priority=50)
     done: list[UUID] = []
-    threads = [
-        threading.Thread(target=lambda one=one: (ended(one, 60), done.append(one)))  # type: ignore[misc]
-        for one in (*many, urgent)
-    ]
+
+    def watch(one: UUID) -> None:
+        ended(one, 60)
+        done.append(one)
+
+    threads = [threading.Thread(target=watch, args=[one]) for one in (*many, urgent)]
     for thread in threads:
         thread.start()
     for thread in threads:

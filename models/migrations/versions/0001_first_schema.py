@@ -5,7 +5,6 @@ Revision: 0001, after .
 
 import pgvector.sqlalchemy
 import sqlalchemy as sa
-import sqlmodel
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
@@ -22,8 +21,8 @@ def upgrade() -> None:
         "job_daily",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("pipeline", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("pipeline", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
         sa.Column("jobs", sa.Integer(), nullable=False),
         sa.Column("steps", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -31,8 +30,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "keyword_passage",
-        sa.Column("collection", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("collection", sa.String(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
         sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("meta", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -54,7 +53,7 @@ def upgrade() -> None:
     op.create_table(
         "node",
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("hostname", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("hostname", sa.String(), nullable=False),
         sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column(
             "slots", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False
@@ -79,9 +78,9 @@ def upgrade() -> None:
     op.create_table(
         "user",
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("email", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("username", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("password_hash", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("email", sa.String(), nullable=True),
+        sa.Column("username", sa.String(), nullable=True),
+        sa.Column("password_hash", sa.String(), nullable=True),
         sa.Column("role", sa.String(), server_default="user", nullable=False),
         sa.Column("verified", sa.Boolean(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
@@ -100,8 +99,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "vector_passage",
-        sa.Column("collection", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("collection", sa.String(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
         sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("meta", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -112,7 +111,7 @@ def upgrade() -> None:
         "access_token",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("user_id", sa.Uuid(), nullable=False),
-        sa.Column("token_hash", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("token_hash", sa.String(), nullable=False),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -132,8 +131,8 @@ def upgrade() -> None:
     op.create_table(
         "blob_ref",
         sa.Column("owner_id", sa.Uuid(), nullable=False),
-        sa.Column("key", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("purpose", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("purpose", sa.String(), nullable=False),
         sa.Column("size_bytes", sa.Integer(), nullable=False),
         sa.Column(
             "created_at",
@@ -149,9 +148,9 @@ def upgrade() -> None:
     op.create_table(
         "job",
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("pipeline", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("fingerprint", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("public_id", sa.String(), nullable=True),
+        sa.Column("pipeline", sa.String(), nullable=False),
+        sa.Column("fingerprint", sa.String(), nullable=False),
         sa.Column("owner_id", sa.Uuid(), nullable=False),
         sa.Column(
             "input", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False
@@ -219,19 +218,19 @@ def upgrade() -> None:
         "book",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("owner_id", sa.Uuid(), nullable=False),
-        sa.Column("title", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("slug", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("author", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("description", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("slug", sa.String(), nullable=False),
+        sa.Column("author", sa.String(), nullable=False),
+        sa.Column("description", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("processing_status", sa.String(), nullable=False),
-        sa.Column("processing_version", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("file_url", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("file_blob", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("processing_version", sa.String(), nullable=True),
+        sa.Column("file_url", sa.String(), nullable=True),
+        sa.Column("file_blob", sa.String(), nullable=True),
         sa.Column("job_id", sa.Uuid(), nullable=True),
         sa.Column("last_version", sa.Integer(), nullable=False),
         sa.Column("index_version", sa.Integer(), nullable=False),
-        sa.Column("embedding_model", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("embedding_model", sa.String(), nullable=True),
         sa.Column("embedding_dimension", sa.Integer(), nullable=True),
         sa.Column("total_chunks", sa.Integer(), nullable=False),
         sa.Column("total_chapters", sa.Integer(), nullable=False),
@@ -267,9 +266,9 @@ def upgrade() -> None:
     op.create_table(
         "idempotency",
         sa.Column("owner_id", sa.Uuid(), nullable=False),
-        sa.Column("route", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("key", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("request_hash", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("route", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("request_hash", sa.String(), nullable=False),
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column(
             "created_at",
@@ -290,7 +289,7 @@ def upgrade() -> None:
         "job_event",
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
-        sa.Column("type", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
         sa.Column(
             "data", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False
         ),
@@ -307,13 +306,13 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("position", sa.SmallInteger(), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("item_key", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("item_key", sa.String(), nullable=False),
         sa.Column("item_index", sa.Integer(), nullable=False),
         sa.Column("optional", sa.Boolean(), nullable=False),
         sa.Column("fan_out", sa.Boolean(), nullable=False),
         sa.Column("chain", sa.Integer(), nullable=True),
-        sa.Column("queue", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("queue", sa.String(), nullable=False),
         sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
@@ -401,11 +400,11 @@ def upgrade() -> None:
         "character",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("book_id", sa.Uuid(), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("description", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("description", sa.String(), nullable=False),
         sa.Column("aliases", postgresql.ARRAY(sa.String()), nullable=False),
-        sa.Column("role", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("pronouns", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("pronouns", sa.String(), nullable=True),
         sa.Column("mention_count", sa.Integer(), nullable=False),
         sa.Column("quote_count", sa.Integer(), nullable=False),
         sa.Column("personality_traits", postgresql.ARRAY(sa.String()), nullable=False),
@@ -415,8 +414,8 @@ def upgrade() -> None:
         sa.Column(
             "profile", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True
         ),
-        sa.Column("system_prompt", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("processing_version", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("system_prompt", sa.String(), nullable=True),
+        sa.Column("processing_version", sa.String(), nullable=False),
         sa.Column("is_primary", sa.Boolean(), nullable=False),
         sa.Column("is_narrator", sa.Boolean(), nullable=False),
         sa.Column("sort_order", sa.Integer(), nullable=False),
@@ -440,10 +439,10 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column("character_id", sa.Uuid(), nullable=False),
         sa.Column("book_id", sa.Uuid(), nullable=False),
-        sa.Column("title", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("summary", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("summary", sa.String(), nullable=False),
         sa.Column("last_message_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("last_message_preview", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("last_message_preview", sa.String(), nullable=False),
         sa.Column("message_count", sa.Integer(), nullable=False),
         sa.Column("is_archived", sa.Boolean(), nullable=False),
         sa.Column("job_id", sa.Uuid(), nullable=True),
@@ -481,7 +480,7 @@ def upgrade() -> None:
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),
-        sa.Column("content", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("content", sa.String(), nullable=False),
         sa.Column(
             "details",
             postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),
