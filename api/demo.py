@@ -20,7 +20,7 @@ from rich.table import Table
 NOVEL = Path(__file__).resolve().parents[1] / "tests/data/novels/PrideAndPrejudice.txt"
 HOST, PORT = os.environ.get("WEB_HOST", "127.0.0.1"), os.environ.get("WEB_PORT", "8000")
 BASE = os.environ.get("LONGRUN_URL", f"http://{HOST}:{PORT}")
-FLOWER = f"http://127.0.0.1:{os.environ.get('FLOWER_PORT', '5555')}"
+FLOWER = os.environ.get("LONGRUN_FLOWER_URL", "http://127.0.0.1:5555")
 QUESTION = "What do you think of Mr. Darcy's pride?"
 READING_LIMIT_S = 600.0
 

@@ -8,9 +8,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Group(BaseModel):
-    """A group of settings that share a prefix."""
+    """A group of settings that share a prefix, with whoever else uses it (`WEB_CONCURRENCY`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class DatabaseSettings(Group):
@@ -52,6 +52,14 @@ class WebSettings(Group):
 
     host: str = "127.0.0.1"
     port: int = 8000
+
+
+class WorkerSettings(Group):
+    """How many steps run at once, per queue and worker. Threads wait, processes compute."""
+
+    io_slots: int = 8
+    cpu_slots: int = 2
+    stream_slots: int = 8
 
 
 class FlowerSettings(Group):
@@ -169,6 +177,7 @@ class Settings(BaseSettings):
     blob: BlobSettings = BlobSettings()
     local: LocalSettings = LocalSettings()
     web: WebSettings = WebSettings()
+    worker: WorkerSettings = WorkerSettings()
     flower: FlowerSettings = FlowerSettings()
     models: ModelSettings = ModelSettings()
     llm: LLMSettings = LLMSettings()

@@ -34,6 +34,7 @@ SETTING_PREFIXES = (
     "TRUST_GATEWAY",
     "UPLOAD_",
     "WEB_",
+    "WORKER_",
 )  # of config.settings; a contract test compares the two
 PROVIDER_PREFIXES = ("AWS_", "AZURE_", "GOOGLE_", "VERTEX", "LITELLM_", "OLLAMA_")
 PROVIDER_SUFFIXES = ("_API_KEY", "_API_BASE", "_BASE_URL", "_API_TOKEN")

@@ -1,24 +1,29 @@
-"""`python -m config.local up | detach | down | migrate`: what the Makefile calls."""
+"""`python -m config.local up | detach | demo | down | migrate`: what the Makefile calls."""
 
+import argparse
 import sys
+from pathlib import Path
 
-from config.local.migrations import upgrade
-from config.local.stack import Stack, detach, down, up
+from config.local.stack import ROOT, Stack
 from config.settings import settings
-
-COMMANDS = {"up": up, "detach": detach, "down": down}
 
 
 def main() -> int:
     """Carry out the command and return the process's exit code."""
-    name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name == "migrate":
+    parser = argparse.ArgumentParser(prog="python -m config.local", description=__doc__)
+    parser.add_argument("command", choices=["up", "detach", "demo", "down", "migrate"])
+    parser.add_argument("--root", type=Path, default=ROOT, help="where the Procfile lies")
+    asked = parser.parse_args()
+    if asked.command == "migrate":
+        from config.local.migrations import upgrade  # brings the models with it
+
         upgrade()
         return 0
-    if name not in COMMANDS:
-        sys.stderr.write("usage: python -m config.local up | detach | down | migrate\n")
-        return 2
-    return COMMANDS[name](Stack(settings))
+    from config.local import commands
+
+    code: int = getattr(commands, asked.command)(Stack(settings, root=asked.root))
+    return code
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -45,6 +45,7 @@ class EmbeddedPostgres(EmbeddedServer):
     """One Postgres on `folder`. `durable=False` is for tests: fast, lost with the machine."""
 
     name = "postgres"
+    process_names = frozenset({"postgres"})
     stop_signal = signal.SIGINT  # "fast": ends sessions, then a checkpoint
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
@@ -84,6 +85,7 @@ class EmbeddedPostgres(EmbeddedServer):
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.user:
             self._give_to_user()
+        self._drop_stale_locks()
         if not (self.data / "PG_VERSION").exists():
             self._create_cluster()
         found = (self.data / "PG_VERSION").read_text().strip()
@@ -105,19 +107,25 @@ class EmbeddedPostgres(EmbeddedServer):
         if self.user:
             shutil.rmtree(self.home, ignore_errors=True)
 
+    def _drop_stale_locks(self) -> None:
+        """Delete the locks of a crash: after a restart of the machine their pid is another's."""
+        if not self.strays():
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            for lock in self.sockets.glob(".s.PGSQL.*.lock"):
+                lock.unlink()
+
     def _give_to_user(self) -> None:
         owner = _system_user()
         self.sockets.mkdir(mode=0o700, exist_ok=True)
+        (self.home / "origin").write_text(f"{self.folder}\n")  # whose data this is
         for path in (self.home, self.data, self.sockets):
             os.chown(path, owner.pw_uid, owner.pw_gid)
 
     def _create_cluster(self) -> None:
-        shutil.rmtree(self.data)  # an initdb that was interrupted leaves a part of one
-        self.data.mkdir(mode=0o700)
-        if self.user:
-            entry = pwd.getpwnam(self.user)
-            os.chown(self.data, entry.pw_uid, entry.pw_gid)
-        command = [str(self._binaries / "initdb"), "-D", str(self.data), "-U", "postgres"]
+        """Run initdb beside the data folder, so that an interrupted one leaves no half cluster."""
+        partial = self.home / "postgres.new"
+        shutil.rmtree(partial, ignore_errors=True)
+        command = [str(self._binaries / "initdb"), "-D", str(partial), "-U", "postgres"]
         command += ["--auth=trust", "--encoding=UTF8", "--locale=C"]
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command += [] if self.durable else ["--no-sync"]
@@ -125,8 +133,9 @@ class EmbeddedPostgres(EmbeddedServer):
             command, user=self.user, cwd="/", capture_output=True, text=True, check=False
         )
         if done.returncode:
-            shutil.rmtree(self.data, ignore_errors=True)
             raise ServerFailed(f"initdb failed: {done.stderr.strip().splitlines()[-1]}")
+        shutil.rmtree(self.data)  # without PG_VERSION it is no cluster
+        partial.rename(self.data)
 
 
 def _system_user() -> pwd.struct_passwd:

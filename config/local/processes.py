@@ -17,7 +17,7 @@ from xmlrpc.client import ServerProxy
 from supervisor.xmlrpc import SupervisorTransport
 
 from config.local.orphans import MARKER
-from config.local.server import EmbeddedServer
+from config.local.server import EmbeddedServer, socket_folder
 
 STOP_GRACE_S = 45  # longer than celeryconfig.worker_soft_shutdown_timeout and than uvicorn's
 STORE_STOP_GRACE_S = 60  # Postgres writes a checkpoint
@@ -63,7 +63,7 @@ stdout_logfile_backups = 3
 """
 
 
-class Ended(NamedTuple):
+class Failed(NamedTuple):
     """A process that ended though it should not have, and the last line it wrote."""
 
     name: str
@@ -80,19 +80,14 @@ def parse_procfile(text: str) -> dict[str, str]:
 class Processes:
     """What one supervisord runs: the embedded servers at once, the Procfile's processes on demand.
 
-    `folder` is the stack's own (`.longrun`), `directory` where the processes start.
+    `folder` is the stack's own (`.longrun`); `directory` holds the Procfile, whose processes
+    start there.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        directory: Path,
-        commands: Mapping[str, str],
-        stores: Sequence[EmbeddedServer],
-        socket: Path,
-    ) -> None:
-        self.folder, self.directory = folder, directory
-        self.commands, self.stores, self.socket = commands, stores, socket
+    def __init__(self, folder: Path, directory: Path, stores: Sequence[EmbeddedServer]) -> None:
+        self.folder, self.directory, self.stores = folder, directory, stores
+        self.commands = parse_procfile((directory / "Procfile").read_text())
+        self.socket = socket_folder(folder) / "supervisor.sock"
         self.logs = folder / "logs"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -131,28 +126,32 @@ class Processes:
         """Start the Procfile's processes, without waiting for them."""
         self._call("startProcessGroup", "longrun", False)
 
-    def ended(self) -> list[Ended]:
-        """Return the processes that have ended by themselves and wait to be started again."""
-        states = self._call("getAllProcessInfo")
-        names = [state["name"] for state in states if state["statename"] in FAILED_STATES]
-        return [Ended(name, self._last_line(name)) for name in names]
+    def failed(self) -> Failed | None:
+        """Return a process that has ended by itself and waits to be started again, if one has."""
+        for state in self._call("getAllProcessInfo"):
+            if state["statename"] in FAILED_STATES:
+                return Failed(state["name"], self._last_line(state["name"]))
+        return None
+
+    @property
+    def listens(self) -> bool:
+        """Whether supervisord takes orders."""
+        try:
+            return bool(self._call("getState"))
+        except OSError:
+            return False
 
     @property
     def alive(self) -> bool:
         """Whether supervisord runs."""
         return self._process is not None and self._process.poll() is None
 
-    def wait(self) -> None:
-        """Return when supervisord has ended."""
-        if self._process is not None:
-            self._process.wait()
-
     def stop(self) -> None:
         """Stop everything in order: the Procfile's processes, then the embedded servers."""
         if self._process is None:
             return
         self._process.terminate()
-        with suppress(subprocess.TimeoutExpired):  # what is deaf is reaped by the stack
+        with suppress(subprocess.TimeoutExpired):  # what is deaf is ended by the stack
             self._process.wait(STOP_GRACE_S + STORE_STOP_GRACE_S)
 
     def _call(self, method: str, *arguments: object) -> Any:
@@ -161,8 +160,8 @@ class Processes:
             return getattr(proxy.supervisor, method)(*arguments)
 
     def _store(self, store: EmbeddedServer) -> str:
-        marker = f'environment = {MARKER}="{_escaped(store.marker)}"'
-        extra = [marker, "priority = 1", f"user = {store.user}" if store.user else ""]
+        unmarked = f'environment = {MARKER}=""'  # they end after those who use them
+        extra = [unmarked, "priority = 1", f"user = {store.user}" if store.user else ""]
         return PROGRAM.format(
             name=store.name,
             command=_escaped(shlex.join(store.command)),

