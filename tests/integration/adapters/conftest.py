@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from config.settings import LLMSettings, ModelSettings, settings
 from tests.scripted_model import ScriptedModel, Served
 
