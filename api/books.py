@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
-from api.deps import Limit, Owner, SessionDep
+from api.deps import Limit, Owner, SessionDep, WaitingOwner
 from api.dialects import BOOKS, dialect
 from api.jobs import IdempotencyKey
 from api.sse import CursorDep, EventStream, follow
@@ -316,7 +316,7 @@ def _message(row: ChatMessage) -> MessagePublic:
 
 
 @router.get("/chat-sessions/{session_id}/stream")
-async def stream_reply(session_id: UUID, owner: Owner, cursor: CursorDep) -> Response:
+async def stream_reply(session_id: UUID, owner: WaitingOwner, cursor: CursorDep) -> Response:
     """The reply that is being written, or the last one, from the cursor on."""
     job_id = await run_in_threadpool(_reply_of, session_id, owner)
     return await follow(job_id, cursor, BOOKS)
@@ -374,7 +374,10 @@ def _process(session: Session, body: ProcessingRequest, owner: UUID) -> Job:
 
 @router.post("/character/chat")
 async def talk(
-    body: ChatRequest, owner: Owner, cursor: CursorDep, idempotency_key: IdempotencyKey = None
+    body: ChatRequest,
+    owner: WaitingOwner,
+    cursor: CursorDep,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Say something to a character and stream the reply.
 

@@ -82,5 +82,17 @@ def current_owner(user: Annotated[User, Depends(current_user)]) -> UUID:
     return user.id
 
 
+def owner_in_passing(
+    body_user: Annotated[str | None, Depends(_body_user)],
+    authorization: Annotated[str | None, Header()] = None,
+    service_token: Annotated[str | None, Header(alias="X-Service-Token")] = None,
+    user_header: Annotated[str | None, Header(alias="X-User-ID")] = None,
+) -> UUID:
+    """Return the same for routes that wait, which must not hold a connection meanwhile."""
+    with transaction() as session:
+        return current_user(session, body_user, authorization, service_token, user_header).id
+
+
 Owner = Annotated[UUID, Depends(current_owner)]
+WaitingOwner = Annotated[UUID, Depends(owner_in_passing)]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]

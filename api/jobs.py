@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from api.deps import Limit, Owner, SessionDep, current_user
+from api.deps import Limit, Owner, SessionDep, WaitingOwner, owner_in_passing
 from api.dialects import dialect
 from api.sse import CursorDep, follow, sign_stream_token, verify_stream_token
 from api.streams import ENGINE, finished
@@ -119,7 +119,7 @@ def _start(
 @router.post("/jobs/{pipeline}", status_code=202, response_model=JobPublic)
 async def start_job(
     pipeline: str,
-    owner: Owner,
+    owner: WaitingOwner,
     input: Annotated[dict[str, Any], Body(default_factory=dict)],
     idempotency_key: IdempotencyKey = None,
     priority: Annotated[int, Query(ge=-100, le=100)] = 0,
@@ -160,7 +160,7 @@ def read_jobs(
 @router.get("/jobs/{job_id}", response_model=JobPublic)
 async def read_job(
     job_id: str,
-    owner: Owner,
+    owner: WaitingOwner,
     request: Request,
     wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="Seconds for its end.")] = 0,
 ) -> Response:
@@ -191,14 +191,14 @@ def _stream_owner(job_id: str, owner: UUID | None, token: str | None) -> UUID:
         return get_job(session, job_id, owner=owner).id
 
 
-def _owner_unless_token(request: Request, session: SessionDep) -> UUID | None:
+def _owner_unless_token(request: Request) -> UUID | None:
     """Return who is asking; a stream token in the query speaks for itself."""
     if "token" in request.query_params:
         return None
     header = request.headers.get
-    return current_user(
-        session, None, header("authorization"), header("x-service-token"), header("x-user-id")
-    ).id
+    return owner_in_passing(
+        None, header("authorization"), header("x-service-token"), header("x-user-id")
+    )
 
 
 @router.get("/jobs/{job_id}/events")

@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 
 LIFELINE = "longrun:lifeline"  # subscribed to always, so that the connection is never idle
 PING_S = 5.0  # a connection that is silent for two of these is given up
-RECONNECT_S = 0.5
+CUT_OFF_S = 0.05  # before the first attempt to connect again
+AWAY_S = 0.5  # before each further one
 
 
 class Listener:
@@ -55,9 +56,10 @@ class Listener:
             except* (redis.RedisError, OSError) as errors:
                 if self.connected:
                     logger.warning("Redis is away (%s); polling Postgres", errors.exceptions[0])
+            pause = CUT_OFF_S if self.connected else AWAY_S
             self.connected = False
             self._lost()
-            await asyncio.sleep(RECONNECT_S)
+            await asyncio.sleep(pause)
 
     async def _listen(self) -> None:
         async with self._client.pubsub() as pubsub, asyncio.TaskGroup() as group:

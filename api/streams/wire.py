@@ -105,9 +105,7 @@ ENGINE = EngineRendering()
 
 def _json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    for (
-        line_end
-    ) in "\u2028\u2029\x85":  # not in SSE, but for clients that split lines as Python does
+    for line_end in "\u2028\u2029\x85":  # to clients that split lines as Python does
         text = text.replace(line_end, f"\\u{ord(line_end):04x}")
     return text
 
