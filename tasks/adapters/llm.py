@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from functools import cache
 from typing import Any, TypeVar
 
 import litellm
@@ -10,13 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from config.settings import settings
 from models.errors import Unavailable
-from tasks.adapters.litellm_client import (
-    OFFLINE,
-    connection_options,
-    is_offline,
-    relay,
-    wait_for,
-)
+from tasks.adapters.litellm_client import connection_options, is_offline, relay, wait_for
 from tasks.adapters.model_errors import BrokeOff, our_errors
 from tasks.adapters.offline.provider import EXTRA
 from tasks.tools import Completion, Message, Purpose
@@ -28,10 +21,6 @@ FILL_TRIES = 2  # the second time the model sees what was wrong
 
 class LiteLLM:
     """The tools `LLM` and `Structured`."""
-
-    def __init__(self) -> None:
-        """Load what LiteLLM else loads while the first answer is waited for (about a second)."""
-        warm_up()
 
     def name(self, purpose: Purpose) -> str:
         """Return the LiteLLM name of the model that serves `purpose`."""
@@ -127,15 +116,6 @@ def _complete(request: dict[str, Any]) -> Completion:
         tokens_in=getattr(usage, "prompt_tokens", 0) or 0,
         tokens_out=getattr(usage, "completion_tokens", 0) or 0,
     )
-
-
-@cache
-def warm_up() -> None:
-    """Let the offline model answer once. Reaches nothing outside; safe to repeat."""
-    hello = [{"role": "user", "content": "Hello"}]
-    model = f"{OFFLINE}/own-words"
-    for _ in relay(_pieces({"model": model, "messages": hello, "stream": True})):
-        pass
 
 
 async def _pieces(request: dict[str, Any]) -> AsyncGenerator[str, None]:
