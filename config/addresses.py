@@ -7,6 +7,12 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 EMBEDDING_PREFIXES = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
 
 
+# All that IANA has given out for the public internet, but for examples; what `ipaddress` calls
+# global depends on the age of its tables, and includes much that is not.
+UNICAST = IPv6Network("2000::/3")
+EXAMPLES = IPv6Network("3fff::/20")
+
+
 def resolve(host: str, port: int) -> list[str]:
     """Return the addresses of `host`, in the order in which to try them.
 
@@ -23,6 +29,8 @@ def is_allowed(address: str, *, allow_loopback: bool) -> bool:
     ip = _innermost(ip_address(address.partition("%")[0]))
     if ip.is_loopback:
         return allow_loopback
+    if isinstance(ip, IPv6Address) and (ip not in UNICAST or ip in EXAMPLES):
+        return False
     return ip.is_global and not ip.is_multicast
 
 
