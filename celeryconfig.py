@@ -17,7 +17,7 @@ broker_transport_options = {
     "socket_connect_timeout": _settings.redis.timeout_s,
     "priority_steps": [0, 3, 6, 9],
 }
-broker_pool_limit = 4
+broker_pool_limit = 100  # opened when needed; each thread of Flower holds two, with 4 it hangs
 task_publish_retry = False  # a hint that cannot be sent is sent by the dispatcher
 
 # One queue per resource: threads that wait, processes that compute, people who watch.
