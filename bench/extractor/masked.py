@@ -12,7 +12,7 @@ from models.text import find_chapters, normalise
 from tasks.adapters.extractors.builtin import BuiltinExtractor
 from tasks.adapters.extractors.features import FeatureMaker, Who
 from tasks.adapters.extractors.mentions import KnownCast, Named, find_named, know
-from tasks.adapters.extractors.page import read_page
+from tasks.adapters.extractors.page import Page, read_page
 from tasks.adapters.extractors.pronouns import resolve_pronouns
 from tasks.adapters.extractors.turns import Cue, Turn, TurnFinder
 
@@ -36,29 +36,32 @@ def _mask(path: Path, choose: random.Random) -> Asked:
     known = know(cast)
     asked = Asked(path.stem, [], [], [], [])
     for chapter in chapters:
-        page = read_page(text, chapter, cast.quote_style)
-        named = find_named(page, known)
-        finder = TurnFinder(page, named, known)
-        turns = finder.find()
-        truth = [_hide(turn, named, known, choose) for turn in turns]
-        kept = [m for m in named if not any(m in turn_hidden for _, turn_hidden in truth)]
-        also = {
-            t.cues[0].subject.next - 1: t.cues[0].subject.gender
-            for t, (_, taken) in zip(turns, truth, strict=True)
-            if taken and t.cues
-        }
-        meant = resolve_pronouns(page, kept, known, also)
-        maker = FeatureMaker(page, kept, finder.find_unnamed(), meant, turns, known)
-        for question, (who, hidden) in zip(maker.make(), truth, strict=True):
-            asked.questions.append(question)
-            right: frozenset[Who] | None = None
-            if who is not None and (hidden or question.kind == "Xnamed"):
-                right = frozenset({who}) & question.candidates.keys()
-            asked.right.append(right)
-            asked.speaker.append(None if who is None else str(who))
-            asked.spans.append([page.spans[q][:2] for q in question.turn.quotes])
-        asked.chapter_ends.append(len(asked.questions))
+        _ask_chapter(asked, read_page(text, chapter, cast.quote_style), known, choose)
     return asked
+
+
+def _ask_chapter(asked: Asked, page: Page, known: KnownCast, choose: random.Random) -> None:
+    """Add the questions of one chapter."""
+    named = find_named(page, known)
+    turns = TurnFinder(page, named, known).find()
+    truth = [_hide(turn, named, known, choose) for turn in turns]
+    kept = [m for m in named if not any(m in taken for _, taken in truth)]
+    also = {
+        turn.cues[0].subject.next - 1: turn.cues[0].subject.gender
+        for turn, (_, taken) in zip(turns, truth, strict=True)
+        if taken and turn.cues
+    }
+    meant = resolve_pronouns(page, kept, known, also)
+    questions = FeatureMaker(page, kept, meant, turns, known).make()
+    for question, (who, hidden) in zip(questions, truth, strict=True):
+        right: frozenset[Who] | None = None
+        if who is not None and (hidden or question.kind == "Xnamed"):
+            right = frozenset({who}) & question.candidates.keys()
+        asked.questions.append(question)
+        asked.right.append(right)
+        asked.speaker.append(None if who is None else str(who))
+        asked.spans.append([page.spans[q][:2] for q in question.turn.quotes])
+    asked.chapter_ends.append(len(asked.questions))
 
 
 def _hide(

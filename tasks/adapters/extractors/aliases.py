@@ -1,8 +1,8 @@
 """Which names are one person's."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
 
+from .clusters import Cluster, Full, is_noble, surnamed
 from .lexicon import Lexicon, lexicon
 from .names import Name
 
@@ -12,56 +12,14 @@ FIRST_NAME_RATIO = (
 YOUNGER_COUNT = 5  # "Mr. John Knightley" has to be said this often to set him apart
 
 
-@dataclass(slots=True, eq=False)
-class Cluster:
-    """The names of one person, with what speaks for their gender."""
-
-    names: Counter[Name] = field(default_factory=Counter)
-    articled: Counter[Name] = field(default_factory=Counter)  # of these, after "the"
-    gender: Counter[str] = field(default_factory=Counter)
-    evidence: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def is_role(self) -> bool:
-        """Say whether the person is mostly called what they are: the Voice, the Hatter."""
-        return sum(self.articled.values()) > self.count / 2
-
-    def absorb(self, other: "Cluster") -> None:
-        """Take over another cluster's names and evidence."""
-        for mine, theirs in (
-            (self.names, other.names),
-            (self.articled, other.articled),
-            (self.gender, other.gender),
-            (self.evidence, other.evidence),
-        ):
-            mine.update(theirs)  # type: ignore[arg-type]
-
-    @property
-    def count(self) -> int:
-        """Return how often the person is named."""
-        return sum(self.names.values())
-
-
-@dataclass(slots=True, eq=False)
-class _Full:
-    """A person known by first name and surname."""
-
-    cluster: Cluster
-    firsts: set[str]
-    last: str
-    gender: str | None
-    married: str | None
-    noble: bool
-
-
 class Clusterer:
     """Puts names together, the fullest first."""
 
     def __init__(self, names: dict[Name, Counter[str]]) -> None:
         self._names = names
         self._lists: Lexicon = lexicon()
-        self._fulls: list[_Full] = []
-        self._by_last: dict[str, list[_Full]] = defaultdict(list)
+        self._fulls: list[Full] = []
+        self._by_last: dict[str, list[Full]] = defaultdict(list)
         self._titled: dict[tuple[str, str], Cluster] = {}
         self._single: dict[str, Cluster] = {}
         self.clusters: list[Cluster] = []
@@ -132,12 +90,12 @@ class Clusterer:
                 full.gender = full.gender or gender
                 full.married = full.married or married
                 return full.cluster
-        full = _Full(self._new(), {first}, last, gender, married, _is_noble(name))
+        full = Full(self._new(), {first}, last, gender, married, is_noble(name))
         self._fulls.append(full)
         self._by_last[last].append(full)
         return full.cluster
 
-    def _same_full(self, full: _Full, first: str, gender: str | None, married: str | None) -> bool:
+    def _same_full(self, full: Full, first: str, gender: str | None, married: str | None) -> bool:
         """Say whether a first name with the same surname is the same person.
 
         Mrs. John Knightley is not John Knightley, though they share both names.
@@ -165,13 +123,13 @@ class Clusterer:
             self._titled[kind, word] = self._new()
         return self._titled[kind, word]
 
-    def _full_for_title(self, name: Name, gender: str | None, married: str | None) -> _Full | None:
+    def _full_for_title(self, name: Name, gender: str | None, married: str | None) -> Full | None:
         """Return whom "Mr. Darcy" or "Miss Bennet" is, among those of the surname."""
         options = [
             full
             for full in self._by_last.get(name.core[0], [])
             if not (gender and full.gender and gender != full.gender)
-            and (full.married == "married") == (married == "married" or _is_noble(name))
+            and (full.married == "married") == (married == "married" or is_noble(name))
             and not self._is_younger(full)
             and self._support(full) >= 2
         ]
@@ -181,12 +139,12 @@ class Clusterer:
             return options[0]
         if married == "unmarried" and options:
             return self._eldest(options)
-        if name.title[-1] in ("mr.", "mr") and options:
-            first, second = sorted(options, key=_surnamed, reverse=True)[:2]
-            return first if _surnamed(first) >= 2 * _surnamed(second) else None
+        if name.title[-1] in ("mr.", "mr", "mister", "mistah") and options:
+            first, second = sorted(options, key=surnamed, reverse=True)[:2]
+            return first if surnamed(first) >= 2 * surnamed(second) else None
         return None
 
-    def _is_younger(self, full: _Full) -> bool:
+    def _is_younger(self, full: Full) -> bool:
         """Say whether plain "Mr. Knightley" is somebody else: both Mr. John Knightley and his wife,
         Mrs. John Knightley, are called by his first name to tell them from the head of the family.
         """
@@ -202,7 +160,7 @@ class Clusterer:
             )
         )
 
-    def _support(self, full: _Full) -> int:
+    def _support(self, full: Full) -> int:
         """Return how often somebody goes by the full name or the first name."""
         return full.cluster.count + sum(self._alone(first) for first in full.firsts)
 
@@ -210,10 +168,10 @@ class Clusterer:
         """Return how often a first name stands alone."""
         return self._names.get(Name((), (first.capitalize(),)), Counter[str]())["n"]
 
-    def _eldest(self, options: list[_Full]) -> _Full:
+    def _eldest(self, options: list[Full]) -> Full:
         """Return the sister who is plain "Miss Bennet": the others are "Miss" with a first name."""
 
-        def rank(full: _Full) -> tuple[float, int]:
+        def rank(full: Full) -> tuple[float, int]:
             missed = sum(
                 evidence["n"]
                 for name, evidence in self._names.items()
@@ -223,7 +181,7 @@ class Clusterer:
 
         return min(options, key=rank)
 
-    def _first_for_title(self, name: Name, gender: str | None) -> _Full | None:
+    def _first_for_title(self, name: Name, gender: str | None) -> Full | None:
         """Return whom "Lady Catherine" or "Miss Lizzy" is."""
         first, count = name.core[0], self._names[name]["n"]
         fitting = [
@@ -258,11 +216,11 @@ class Clusterer:
         return self._single_cluster(word)
 
     @staticmethod
-    def _by_first_name(full: _Full) -> int:
+    def _by_first_name(full: Full) -> int:
         """Return how often somebody goes by a first name, with or without the surname."""
         return sum(n for k, n in full.cluster.names.items() if k.core[0] in full.firsts)
 
-    def _by_surname(self, fulls: list[_Full], titled: list[Cluster], word: str) -> Cluster:
+    def _by_surname(self, fulls: list[Full], titled: list[Cluster], word: str) -> Cluster:
         """Return who goes by a surname alone: a man, if there is one, and the best known."""
         options = [full.cluster for full in fulls] + titled
         men = [c for c in options if c.gender["he"] >= c.gender["she"]]
@@ -284,7 +242,7 @@ class Clusterer:
         self._single[word] = self._new()
         return self._single[word]
 
-    def _fulls_by_first(self, word: str, name: Name) -> list[_Full]:
+    def _fulls_by_first(self, word: str, name: Name) -> list[Full]:
         gender = self._lists.gender(word)
         agreeing = [f for f in self._fulls if not (gender and f.gender and gender != f.gender)]
         exact = [full for full in agreeing if word in full.firsts]
@@ -298,12 +256,3 @@ class Clusterer:
             and any(self._lists.same_first_name(word, known) for known in full.firsts)
             and sum(self._alone(known) for known in full.firsts) >= 0.15 * count
         ]
-
-
-def _is_noble(name: Name) -> bool:
-    return any(title in ("lady", "sir", "lord") for title in name.title)
-
-
-def _surnamed(full: _Full) -> int:
-    """Return how often somebody goes by the full name."""
-    return sum(n for name, n in full.cluster.names.items() if len(name.core) > 1)

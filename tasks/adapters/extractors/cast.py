@@ -4,7 +4,8 @@ from collections import Counter
 
 from models.reading import CastList, CastMember, ChapterScan, Gender, Narration, QuoteStyle
 
-from .aliases import Cluster, Clusterer
+from .aliases import Clusterer
+from .clusters import Cluster
 from .lexicon import lexicon
 from .names import Cutter, Name, collect_names, normal
 from .persons import find_persons

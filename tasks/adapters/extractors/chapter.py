@@ -41,9 +41,9 @@ def prepare(text: str, chapter: Chapter, cast: CastList) -> Prepared:
     page, known = read_page(text, chapter, cast.quote_style), know(cast)
     named = find_named(page, known)
     meant = resolve_pronouns(page, named, known)
-    finder = TurnFinder(page, named, known)
-    maker = FeatureMaker(page, named, finder.find_unnamed(), meant, finder.find(), known)
-    return Prepared(page, known, named, meant, maker.make())
+    turns = TurnFinder(page, named, known).find()
+    questions = FeatureMaker(page, named, meant, turns, known).make()
+    return Prepared(page, known, named, meant, questions)
 
 
 def read_chapter(text: str, chapter: Chapter, cast: CastList) -> ChapterReading:
@@ -84,34 +84,29 @@ def attribute(
     found = []
     for place, (question, speaker) in enumerate(zip(questions, speakers, strict=True)):
         ranked = decoder.probabilities(speakers, place)
-        addressees = _addressees(questions, speakers, place)
-        for number in question.turn.quotes:
-            span = page.spans[number]
-            found.append(
-                Quote(
-                    start=span.start,
-                    end=span.end,
-                    chapter=chapter,
-                    text=text[span.start : span.end],
-                    speaker=speaker if isinstance(speaker, int) else None,
-                    speaker_name=_name(speaker, cast),
-                    addressees=addressees,
-                    type=_type(question),
-                    cue=question.turn.cues[0].verb if question.turn.cues else None,
-                    confidence=round(dict(ranked).get(speaker, 0.0), 3)
-                    if speaker is not None
-                    else 0.0,
-                    candidates=[
-                        Candidate(
-                            who if isinstance(who, int) else None,
-                            _name(who, cast) or "",
-                            round(probability, 3),
-                        )
-                        for who, probability in ranked[:CANDIDATES]
-                    ],
-                )
+        shared = {
+            "chapter": chapter,
+            "speaker": speaker if isinstance(speaker, int) else None,
+            "speaker_name": _name(speaker, cast),
+            "addressees": _addressees(questions, speakers, place),
+            "type": _type(question),
+            "cue": question.turn.cues[0].verb if question.turn.cues else None,
+            "confidence": round(sum(p for who, p in ranked if who == speaker), 3),
+            "candidates": [_candidate(who, p, cast) for who, p in ranked[:CANDIDATES]],
+        }
+        spans = [page.spans[number] for number in question.turn.quotes]
+        found += [
+            Quote.model_validate(
+                {"start": s.start, "end": s.end, "text": text[s.start : s.end], **shared}
             )
+            for s in spans
+        ]
     return found
+
+
+def _candidate(who: Who, probability: float, cast: KnownCast) -> Candidate:
+    known = who if isinstance(who, int) else None
+    return Candidate(known, _name(who, cast) or "", round(probability, 3))
 
 
 def _name(who: Who | None, cast: KnownCast) -> str | None:

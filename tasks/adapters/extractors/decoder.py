@@ -8,7 +8,7 @@ from .features import Features, Question, Who, transition
 BEAM = 12
 TOP = 10  # candidates of a turn that enter the search
 MEMORY_PARAGRAPHS = 4  # further apart, speakers of turns do not bear on each other
-TEMPERATURE = 1.6  # of scores into probabilities; set so that confidences are right on LitBank
+TEMPERATURE = 1.6  # of scores into confidences, which rank answers and are not calibrated
 _ABSENT: Features = {"absent": 1.0}
 
 

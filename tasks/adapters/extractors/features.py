@@ -13,7 +13,8 @@ from .lexicon import lexicon
 from .mentions import KnownCast, Named
 from .page import Page
 from .pronouns import Meant
-from .turns import Cue, Turn, Unnamed
+from .subjects import Subject, SubjectReader
+from .turns import Cue, Turn
 
 Who = int | str  # a member of the cast, or a noun such as "waiter"
 Features = dict[str, float]
@@ -41,7 +42,6 @@ class FeatureMaker:
         self,
         page: Page,
         named: list[Named],
-        unnamed: list[Unnamed],
         meant: list[Meant],
         turns: list[Turn],
         cast: KnownCast,
@@ -63,9 +63,9 @@ class FeatureMaker:
         self._here = Counter(mention.who for mention in named)
         self._meant = {m.at: m.who for m in meant}
         self._mine = {page.para[m.at] for m in meant if m.who == cast.narrator}
-        self._unnamed = unnamed
-        self._unnamed_at = [noun.at for noun in unnamed]
-        self._noun_gender = {noun.noun: noun.gender for noun in unnamed}
+        self._unnamed = SubjectReader(page, named, cast).find_unnamed()
+        self._unnamed_at = [noun.at for noun in self._unnamed]
+        self._noun_gender = {noun.noun: noun.gender for noun in self._unnamed}
 
     def make(self) -> list[Question]:
         """Return one question per turn."""
@@ -87,7 +87,7 @@ class FeatureMaker:
         self._add_neighbours(found, place)
         self._add_own_words(found, turn)
         prefix, cues = _cues(turn)
-        kind = self._add_cues(found, prefix, cues)
+        kind = self._add_cues(found, prefix, cues, turn)
         if kind in ("pronoun", "noun"):
             self._add_agreement(found, prefix, cues[0], turn, recent)
         self._add_general(found, prefix, kind)
@@ -177,7 +177,9 @@ class FeatureMaker:
             features["i_here"] = float(turn.para in self._mine)
             features["i_before"] = float(turn.para - 1 in self._mine)
 
-    def _add_cues(self, found: dict[Who, Evidence], prefix: str, cues: list[Cue]) -> str:
+    def _add_cues(
+        self, found: dict[Who, Evidence], prefix: str, cues: list[Cue], turn: Turn
+    ) -> str:
         """Add the first two cues; return the kind of the first."""
         for number, cue in enumerate(cues[:2]):
             mark = prefix if number == 0 else f"{prefix}2"
@@ -187,12 +189,26 @@ class FeatureMaker:
             elif subject.kind == "narrator" and subject.who is not None:
                 found[subject.who][f"{mark}_narrator_{cue.pattern}"] += 1
             elif subject.kind == "noun":
+                self._add_relative(found, mark, subject, turn)
                 group = "kin" if subject.noun in self._kin else "any"
                 self._noun_gender[subject.noun] = subject.gender
                 found[subject.noun][f"{mark}_noun_{group}_{cue.pattern}"] += 1
                 found[subject.noun][f"{mark}_noun_{subject.article}"] += 1
                 found[subject.noun]["is_noun"] = 1
         return cues[0].subject.kind if cues else "none"
+
+    def _add_relative(
+        self, found: dict[Who, Evidence], mark: str, subject: Subject, turn: Turn
+    ) -> None:
+        """Add whom "his wife" means: of him whom she calls, or of whoever the pronoun means."""
+        owners = [*turn.called, self._meant.get(subject.start)]
+        for owner in owners:
+            if owner is None:
+                continue
+            relative = self._cast.families.relative(subject.noun, owner)
+            if relative is not None:
+                found[relative][f"{mark}_relative"] = 1
+                return
 
     def _add_agreement(
         self,
@@ -211,6 +227,8 @@ class FeatureMaker:
         for who, features in found.items():
             gender = self.gender(who)
             fits = "ok" if gender == wanted else "bad" if gender in ("he", "she") else "unknown"
+            if who == self._cast.narrator:  # tellers call themselves "I"
+                fits = "bad"
             features[f"{mark}_{fits}"] = 1
         salient = self._meant.get(cue.subject.next - 1)
         if salient is not None and pronoun:

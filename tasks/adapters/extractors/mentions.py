@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from models.reading import CastList, Gender
 
+from .families import Families, find_families
 from .names import normal
 from .page import Page
 from .runs import Run, find_runs
@@ -33,6 +34,7 @@ class KnownCast:
     name: dict[int, str]
     weight: dict[int, int]  # how often a member is named in the book
     narrator: int | None
+    families: Families
     longest: int  # words of the longest surface
 
 
@@ -52,6 +54,7 @@ def _known(serialised: str) -> KnownCast:
         name={m.id: m.name for m in cast.members},
         weight={m.id: sum(m.aliases.values()) for m in cast.members},
         narrator=narrators[0] if narrators and cast.narration == "first" else None,
+        families=find_families(cast.members),
         longest=max(lengths, default=1),
     )
 

@@ -6,7 +6,7 @@ from collections import Counter
 from .lexicon import Lexicon, lexicon
 from .names import Name
 
-# A name that scores this much is taken for a person; tuned on LitBank's mentions of persons.
+# A name that scores this much is taken for a person; chosen by looking at the seven novels.
 PERSON_SCORE = 1.2
 SEEN_OFTEN = 4  # mentions; a name that often but never in narration is suspect: Soup, Sahib
 FAMILY_BONUS = 1.0  # for the first name or surname of somebody

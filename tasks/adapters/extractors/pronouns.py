@@ -13,7 +13,7 @@ SUBJECT_BONUS = 25
 SUBJECT_WORDS = 3  # a name this close to the start of its sentence is its subject
 PRONOUN_BONUS = {"he": 15, "she": 15}
 OBJECT_BONUS = 5
-FORGOTTEN = 150  # words
+FORGOTTEN = 150  # words of narration
 NOTHING: Mapping[int, str] = MappingProxyType({})
 _MINE = frozenset({"i", "me", "my", "mine", "myself"})
 POSSESSIVE = frozenset({"his", "my"})
@@ -36,20 +36,21 @@ def resolve_pronouns(
     at = {mention.first: mention for mention in named}
     salience: dict[int, int] = {}
     found: list[Meant] = []
-    sentence = 0
+    sentence = now = 0  # now: words of narration so far
     for i, low in enumerate(page.low):
         if page.initial[i]:
             sentence = i
         if page.quote[i] >= 0:
             continue
+        now += 1
         if i in at:
             mention = at[i]
             subject = i - sentence <= SUBJECT_WORDS and not mention.possessive
-            salience[mention.who] = i + (SUBJECT_BONUS if subject else 0)
+            salience[mention.who] = now + (SUBJECT_BONUS if subject else 0)
         elif low in PRONOUN_GENDER or i in also:
-            who = _most_salient(salience, also.get(i) or PRONOUN_GENDER[low], i, cast)
+            who = _most_salient(salience, also.get(i) or PRONOUN_GENDER[low], now, cast)
             if who is not None:
-                salience[who] = max(salience[who], i + PRONOUN_BONUS.get(low, OBJECT_BONUS))
+                salience[who] = max(salience[who], now + PRONOUN_BONUS.get(low, OBJECT_BONUS))
                 found.append(Meant(i, who))
         elif low in _MINE and cast.narrator is not None:
             found.append(Meant(i, cast.narrator))

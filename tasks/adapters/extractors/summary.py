@@ -58,14 +58,9 @@ def _characters(
     quotes: list[Quote],
     mentions: list[Mention],
 ) -> list[Character]:
-    named, pronouns = Counter[int](), Counter[int]()
-    for mention in mentions:
-        (pronouns if mention.kind == "pronoun" else named)[mention.character] += 1
-    spoken, words = Counter[int](), Counter[int]()
-    for quote in quotes:
-        if quote.speaker is not None:
-            spoken[quote.speaker] += 1
-            words[quote.speaker] += len(quote.text.split())
+    named = Counter(m.character for m in mentions if m.kind != "pronoun")
+    pronouns = Counter(m.character for m in mentions if m.kind == "pronoun")
+    spoken, words = _speech(quotes)
     actions, seen = _actions(readings), _chapters(readings)
     weight = {m.id: _weight(m, named[m.id], pronouns[m.id], spoken[m.id]) for m in cast.members}
     most = max(weight.values(), default=1.0) or 1.0
@@ -84,6 +79,16 @@ def _characters(
         for member in cast.members
     ]
     return sorted(found, key=lambda c: (-c.importance, c.id))
+
+
+def _speech(quotes: list[Quote]) -> tuple[Counter[int], Counter[int]]:
+    """Return quotes and words by speaker."""
+    spoken, words = Counter[int](), Counter[int]()
+    for quote in quotes:
+        if quote.speaker is not None:
+            spoken[quote.speaker] += 1
+            words[quote.speaker] += len(quote.text.split())
+    return spoken, words
 
 
 def _weight(member: CastMember, named: int, pronouns: int, spoken: int) -> float:

@@ -6,45 +6,17 @@ SVp 'he said. "…' before the speech; beat_* is a subject without a verb of spe
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from .lexicon import lexicon
 from .mentions import KnownCast, Named
 from .page import Page
 from .runs import is_call
+from .subjects import Subject, SubjectReader
 
-Kind = Literal["named", "pronoun", "narrator", "noun", "other"]
 SUBJECT_REACH = 14  # words between a subject and its verb of speech
 CLOSE_REACH = 4
-NOUN_REACH = 4  # words between an article and its noun
-_DETERMINERS = frozenset(
-    ["the", "a", "an", "his", "her", "my", "their", "another", "this", "that", "one", "our"]
-)
-_ARTICLES = {"the": "the", "a": "a", "an": "a", "another": "a", "one": "a", "this": "the"}
-_ARTICLES |= {"that": "the"}
-_NOBODY = frozenset(["they", "we", "it", "both", "everybody", "everyone"])
-
-
-class Subject(NamedTuple):
-    """A noun phrase that may be whoever speaks; it ends before word `next`."""
-
-    kind: Kind
-    who: int | None
-    noun: str
-    gender: str  # he | she | unknown
-    next: int
-    possessive: bool
-    article: str = ""  # the | a | whose: how a noun is introduced
-
-
-class Unnamed(NamedTuple):
-    """Word `at` of the narration begins a phrase like "the old gentleman"."""
-
-    at: int
-    noun: str
-    gender: str
 
 
 class Cue(NamedTuple):
@@ -90,23 +62,14 @@ class TurnFinder:
 
     def __init__(self, page: Page, named: list[Named], cast: KnownCast) -> None:
         self._page = page
-        self._cast = cast
-        self._at = {mention.first: mention for mention in named}
         self.narrated: dict[int, list[Named]] = defaultdict(list)
         self._spoken: dict[int, list[Named]] = defaultdict(list)
         for mention in named:
             here = self._spoken if page.quote[mention.first] >= 0 else self.narrated
             here[page.para[mention.first]].append(mention)
-        lists = lexicon()
-        self._lists = lists
-        self._verbs = lists.of("speech", "strong") | lists.of("speech", "weak")
-        self._adjectives = lists.of("grammar", "adjectives")
-        self._stop = lists.of("grammar", "stop")
-        self._prepositions = lists.of("grammar", "prepositions")
-        self._genders = {noun: "unknown" for noun in lists.of("names", "roles_open")}
-        self._genders |= {noun: "he" for noun in lists.of("names", "roles_he")}
-        self._genders |= {noun: "she" for noun in lists.of("names", "roles_she")}
-        self._genders |= {noun: "unknown" for noun in ("friend", "cousin", "visitor")}
+        self._lists = lexicon()
+        self._verbs = self._lists.of("speech", "strong") | self._lists.of("speech", "weak")
+        self._subjects = SubjectReader(page, named, cast)
 
     def find(self) -> list[Turn]:
         """Return the turns in order."""
@@ -115,17 +78,6 @@ class TurnFinder:
             if speeches:
                 turns += self._turns_of(para)
         return turns
-
-    def find_unnamed(self) -> list[Unnamed]:
-        """Return who is meant in the narration by what they are, not by name, in order."""
-        page, found = self._page, []
-        for i, low in enumerate(page.low):
-            if page.quote[i] >= 0 or low not in ("the", "a", "an"):
-                continue
-            phrase = self._noun_phrase(i, page.bounds[page.para[i]][1])
-            if phrase and phrase.kind == "noun" and phrase.noun in self._genders:
-                found.append(Unnamed(i, phrase.noun, phrase.gender))
-        return found
 
     def _turns_of(self, para: int) -> list[Turn]:
         first, last = self._page.bounds[para]
@@ -215,7 +167,7 @@ class TurnFinder:
             return None
         if page.low[i] in self._verbs:
             return self._inverted(i, last)
-        subject = self._subject(i, last)
+        subject = self._subjects.read(i, last)
         if subject is None or subject.possessive:
             return None
         for j in range(subject.next, min(last, subject.next + SUBJECT_REACH)):
@@ -229,7 +181,7 @@ class TurnFinder:
     def _inverted(self, verb: int, last: int) -> Cue | None:
         """Read "said he", "said at last the stranger"."""
         for i in range(verb + 1, min(verb + 4, last)):
-            subject = self._subject(i, last)
+            subject = self._subjects.read(i, last)
             if subject:
                 return Cue(subject, self._page.low[verb], "VS")
             if not self._page.word[i][0].isalpha():
@@ -250,9 +202,9 @@ class TurnFinder:
         leads = ending in (",", ":", "—") or ending.startswith("--")
         i = start
         while i < last:
-            found = self._subject(i, last)
+            found = self._subjects.read(i, last)
             if found:
-                if not found.possessive and self._may_act(found, i, subject):
+                if not found.possessive and self._subjects.may_act(found, i, subject):
                     subject, opener = found, opener or found
                 i = max(i + 1, found.next)
                 continue
@@ -262,62 +214,3 @@ class TurnFinder:
         if best or opener is None:
             return best
         return Cue(opener, None, "beat_colon" if ending in (",", ":") else "beat_before")
-
-    def _may_act(self, found: Subject, i: int, settled: Subject | None) -> bool:
-        """Say whether a noun phrase before a speech may be who acts, not what is acted upon."""
-        before = self._page.low[i - 1] if i else ""
-        if before in self._prepositions:
-            return False
-        return found.kind != "noun" or settled is None or found.noun in self._genders
-
-    def _subject(self, i: int, last: int) -> Subject | None:
-        """Return the noun phrase that begins at word `i`."""
-        if i >= last:
-            return None
-        if i in self._at:
-            mention = self._at[i]
-            return Subject("named", mention.who, "", "", mention.last, mention.possessive)
-        low = self._page.low[i]
-        if low in ("he", "she"):
-            return Subject("pronoun", None, "", low, i + 1, False)
-        if self._page.word[i] == "I":
-            known = self._cast.narrator is not None
-            kind: Kind = "narrator" if known else "other"
-            return Subject(kind, self._cast.narrator, "", "", i + 1, False)
-        if low in _NOBODY:
-            return Subject("other", None, low, "", i + 1, False)
-        return self._noun_phrase(i, last) if low in _DETERMINERS else None
-
-    def _noun_phrase(self, i: int, last: int) -> Subject | None:
-        """Read "the old gentleman", "her sister Jane", "the child's nurse" from its article on."""
-        page, head = self._page, None
-        j, limit = i + 1, min(last, i + 1 + NOUN_REACH)
-        while j < limit:
-            low = page.low[j]
-            if j in self._at:
-                mention = self._at[j]
-                return Subject("named", mention.who, "", "", mention.last, mention.possessive)
-            if not page.word[j][0].isalpha():
-                if page.word[j] == "," and head is not None and head in self._adjectives:
-                    j, limit = j + 1, min(last, limit + 2)
-                    continue
-                break
-            if low in self._stop or low in self._verbs or low.endswith("ly"):
-                break
-            if low.endswith("'s"):
-                head = None
-                limit = min(last, limit + 1)
-            else:
-                head = low
-            j += 1
-            if head in self._genders and not (j < last and page.low[j] in self._genders):
-                break
-        if head is None:
-            return None
-        gender = self._genders.get(head, "unknown")
-        return Subject("noun", None, head, gender, j, False, _ARTICLES.get(page.low[i], "whose"))
-
-
-def named_words(turn: Turn) -> Iterator[Named]:
-    """Yield who is named around a turn, not counting owners ("Jane's sister")."""
-    return (mention for mention in turn.narrated if not mention.possessive)

@@ -104,6 +104,39 @@ def test_a_text_without_people_has_an_empty_cast() -> None:
     assert reading.quotes == []
 
 
+def test_who_claims_a_name_is_joined_with_it() -> None:
+    story = (
+        '"I am Jack Harper," said the Captain. Jack Harper smiled. Mary Brown bowed.\n\n'
+        '"Sit down," said the Captain. The crew obeyed the Captain at once.\n\n'
+        '"Thank you," said Mary. She looked at the Captain, and the Captain laughed.\n\n'
+    )
+    reading = read(story * 4)
+    assert called(reading, "Captain") == called(reading, "Jack Harper")
+    assert called(reading, "Captain") != called(reading, "Mary")
+
+
+def test_his_wife_is_the_lady_of_that_surname() -> None:
+    story = (
+        "Mr. Dale came in. Mrs. Dale sat by the fire with Miss Crane.\n\n"
+        '"You are late, Mr. Dale," said his wife.\n\n'
+        "Mr. Dale sat down next to Miss Crane. Mrs. Dale sighed.\n\n"
+    )
+    assert speaker_of(read(story), "You are late") == "Mrs. Dale"
+
+
+def test_somebody_known_by_what_they_are_is_a_character() -> None:
+    story = 'The mariner sat down. "Well," said the mariner. Anne Grey looked at the mariner.\n\n'
+    reading = read(story * 4)
+    mariner = called(reading, "the mariner")
+    assert mariner.gender == "he"
+    assert speaker_of(reading, "Well") == "the mariner"
+
+
+def test_places_peoples_and_days_are_no_persons() -> None:
+    story = "Anne Grey left London on Monday with an Englishman. Anne saw Hyde Park in May.\n\n"
+    assert [c.name for c in read(story * 5).characters] == ["Anne Grey"]
+
+
 def test_an_unnamed_narrator_is_a_character() -> None:
     reading = read("I walked to the sea. I sat down, and I thought of what I had lost. " * 20)
     assert [(c.id, c.name, c.is_narrator) for c in reading.characters] == [(0, "Narrator", True)]
