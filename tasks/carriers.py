@@ -6,7 +6,6 @@ They are separate so that a slow commit never holds up what somebody is reading 
 import json
 import logging
 import math
-import os
 import threading
 import time
 from abc import abstractmethod
@@ -50,7 +49,6 @@ class _Carrier(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name=type(self).__name__, daemon=True)
-        self.pid = os.getpid()
         self.writers: set[Tokens] = set()
         self.wake = threading.Condition()
         self.start()
@@ -136,7 +134,7 @@ _threads: tuple[_Sender, _Keeper] | None = None
 def _current() -> tuple[_Sender, _Keeper]:
     global _threads
     with _lock:
-        if _threads is None or _threads[0].pid != os.getpid():  # also after a fork
+        if _threads is None or not all(one.is_alive() for one in _threads):  # as after a fork
             _threads = _Sender(), _Keeper()
         return _threads
 

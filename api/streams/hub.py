@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.streams.listener import Listener
 from api.streams.logs import Page, Start, find_start, read_heads, read_page
-from api.streams.topic import Reader, Topic
+from api.streams.topic import RETRY_S, Reader, Topic
 from api.streams.wire import Cursor, Ended, Rendering
 from config.redis import async_client
 from config.settings import settings
@@ -79,7 +79,7 @@ class Hub:
                 frames = reader.take(topic)
                 behind = frames is None
                 if frames is None:
-                    frames = reader.take_page(await self._read_page(job_id, at))
+                    frames = await self._replay(job_id, reader)
                 if frames:
                     yield frames
                 if reader.cursor != at:
@@ -125,6 +125,15 @@ class Hub:
         if not self._listener.want(job_id):
             topic.stale.set()
         return topic
+
+    async def _replay(self, job_id: UUID, reader: Reader) -> bytes:
+        """Return the next frames for a reader that the topic does not reach back to."""
+        while True:
+            try:
+                return reader.take_page(await self._read_page(job_id, reader.cursor))
+            except SQLAlchemyError as error:
+                logger.warning("Postgres is away: %s", error)
+                await asyncio.sleep(RETRY_S)
 
     async def _read_page(self, job_id: UUID, cursor: Cursor) -> Page:
         recent = await self._recent(job_id, cursor.n)

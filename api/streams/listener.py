@@ -53,9 +53,9 @@ class Listener:
         while True:
             try:
                 await self._listen()
-            except* (redis.RedisError, OSError) as errors:
+            except* Exception as errors:  # whatever it is, the followers outlive it
                 if self.connected:
-                    logger.warning("Redis is away (%s); polling Postgres", errors.exceptions[0])
+                    logger.warning("Redis is away (%r); polling Postgres", errors.exceptions[0])
             pause = CUT_OFF_S if self.connected else AWAY_S
             self.connected = False
             self._lost()

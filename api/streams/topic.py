@@ -63,6 +63,8 @@ class Topic:
 
     def hear(self, batch: bytes) -> None:
         """Take in what was published: a batch of entries, or nothing but that there is news."""
+        if self.end is not None:
+            return
         heard = [Entry(*one) for one in json.loads(batch)] if batch else []
         if heard:
             self._add(list(in_order(self.cursor.n, heard)))

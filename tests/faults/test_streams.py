@@ -2,9 +2,12 @@
 
 import asyncio
 import random
+import re
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from config.local import EmbeddedPostgres, EmbeddedValkey
 from config.redis import client
 from config.settings import settings
 from models.jobs.streams import text_of
+from tests.stack import Stack
 from tests.streaming import StreamingJob, frames, text
 
 pytestmark = pytest.mark.usefixtures("database_url", "redis_url")
@@ -149,3 +153,61 @@ async def test_tokens_are_live_while_postgres_is_away(
     await asyncio.to_thread(job.complete, tokens)
     body += [chunk async for chunk in reading]
     assert text(frames(b"".join(body).decode())) == "live still" == text_of(job.stored())
+
+
+@pytest.fixture
+def server(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Stack]:
+    """A real API server, for what only TCP shows."""
+    running = Stack(tmp_path)
+    running.start_web()
+    yield running
+    running.stop()
+
+
+def connect(server: Stack, job: StreamingJob, receive_bytes: int = 0) -> socket.socket:
+    """Open the job's stream over TCP; with a small buffer the kernel soon takes no more."""
+    opened = socket.socket()
+    if receive_bytes:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    opened.connect(("127.0.0.1", server.port))
+    opened.settimeout(30)
+    opened.sendall(f"GET /jobs/{job.id}/events HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+    return opened
+
+
+def receive(opened: socket.socket, last: bytes) -> bytes:
+    body = bytearray()
+    while not body.endswith(last):
+        received = opened.recv(2**16)
+        assert received, "the stream was cut off"
+        body += received
+    return bytes(body)
+
+
+def rest(opened: socket.socket) -> str:
+    """Return the frames that come before the end of the chunked body."""
+    body = receive(opened, b"\r\n0\r\n\r\n").partition(b"\r\n\r\n")[2]
+    return re.sub(rb"(^|\r\n)[0-9a-f]+\r\n", b"", body).decode()
+
+
+def test_a_stalled_reader_holds_nobody_up_and_loses_nothing(
+    server: Stack, job: StreamingJob
+) -> None:
+    words = [f"{k} ".ljust(2000) for k in range(3000)]  # more than the kernel holds for a socket
+    with connect(server, job, receive_bytes=4096) as stalled, connect(server, job) as brisk:
+        telling = threading.Thread(target=carry_out, args=(job, iter(words)))
+        telling.start()
+        assert text(frames(rest(brisk))) == "".join(words)
+        telling.join()
+        assert text(frames(rest(stalled))) == "".join(words)
+
+
+def test_open_streams_end_cleanly_when_the_server_stops(server: Stack, job: StreamingJob) -> None:
+    assert server.web is not None
+    with connect(server, job) as reader:
+        receive(reader, b'"attempt": 1}\n\n\r\n')
+        began = time.monotonic()
+        server.web.terminate()
+        assert receive(reader, b"0\r\n\r\n") == b"0\r\n\r\n"
+        server.web.wait(10)
+    assert time.monotonic() - began < 3
