@@ -45,9 +45,8 @@ class BlobStore:
             file.write(data)
             if isinstance(self._files, LocalFileSystem):
                 file.flush()
-                os.fsync(
-                    file.fileno()
-                )  # a row that names this blob survives a power cut; so must it
+                # A row that names this blob survives a power cut, so the blob must, too.
+                os.fsync(file.fileno())
         self._files.mv(half_written, target)
         return blob
 

@@ -12,6 +12,7 @@ from tasks.refusals import ModelRefused
 from tasks.tools import LLM, Message, Structured
 from tests.integration.adapters.conftest import KEY, Configure
 from tests.scripted_model import WORDS, ScriptedModel
+from tests.suites import LLMSuite, StructuredSuite
 
 ASKED = [Message(role="system", content="Be brief."), Message(role="user", content="Well?")]
 
@@ -262,3 +263,7 @@ def test_a_key_in_the_environment_is_not_sent_to_a_configured_address(
     configure(api_key="")
     llm.complete(ASKED, purpose="chat")
     assert scripted.keys == ["none"]
+
+
+class TestLiteLLM(LLMSuite, StructuredSuite):
+    """The promises of every implementation."""
