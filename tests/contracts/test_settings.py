@@ -13,7 +13,9 @@ EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
 
 def documented() -> dict[str, str]:
     lines = (line for line in EXAMPLE.read_text().splitlines() if line and line[0] != "#")
-    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+    pairs = [(name, value) for name, _, value in (line.partition("=") for line in lines)]
+    assert len(pairs) == len(dict(pairs)), "a setting stands there twice"
+    return dict(pairs)
 
 
 def declared() -> dict[str, Any]:

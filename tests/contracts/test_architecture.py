@@ -1,0 +1,116 @@
+"""What may know what, and the names that others rely on."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pipelines  # noqa: F401
+from api.app import app
+from tasks.pipeline import REGISTRY
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("api", "pipelines", "tasks", "models", "config")
+CLIENTS = {"litellm", "openai", "tiktoken", "torch", "booknlp", "qdrant_client", "typesense"}
+TRANSPORTS = {  # what speaks to the outside without being an AI client, and who may import it
+    "httpx": {"config/fetch.py", "api/demo.py", "tasks/adapters/litellm_client.py"},
+    "fsspec": {"config/blobs.py"},
+    "pgvector": {
+        "models/indexes.py",
+        "models/migrations/versions/0001_first_schema.py",
+        "tasks/adapters/vectors.py",
+    },
+}
+ROUTES = """
+DELETE /books/{book_id}
+GET /books
+GET /books/{book_id}
+GET /books/{book_id}/characters
+GET /characters/{character_id}
+GET /chat-sessions/{session_id}
+GET /chat-sessions/{session_id}/messages
+GET /chat-sessions/{session_id}/stream
+GET /health
+GET /jobs
+GET /jobs/{job_id}
+GET /jobs/{job_id}/events
+GET /jobs/{job_id}/steps
+GET /metrics
+GET /pipelines
+GET /ready
+POST /books
+POST /character/chat
+POST /character/processing
+POST /chat-sessions
+POST /jobs/{job_id}/answer
+POST /jobs/{job_id}/cancel
+POST /jobs/{job_id}/fork
+POST /jobs/{job_id}/resume
+POST /jobs/{job_id}/retry
+POST /jobs/{job_id}/stream-token
+POST /jobs/{pipeline}
+"""
+
+
+def imported() -> dict[str, set[str]]:
+    """Return the top-level modules that each file of the rooms imports, anywhere in it."""
+    found: dict[str, set[str]] = {}
+    for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        names = found.setdefault(path.relative_to(ROOT).as_posix(), set())
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.split(".")[0])
+    return found
+
+
+def test_the_import_contracts_hold() -> None:
+    told = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_ai_clients_are_imported_by_adapters_only() -> None:
+    files = {file for file, names in imported().items() if names & CLIENTS}
+    assert {file for file in files if not file.startswith("tasks/adapters/")} == set()
+
+
+@pytest.mark.parametrize("client", TRANSPORTS)
+def test_a_transport_is_imported_only_where_it_is_meant_to_be(client: str) -> None:
+    assert {file for file, names in imported().items() if client in names} <= TRANSPORTS[client]
+
+
+def test_every_route_is_listed_and_every_listed_route_is_served() -> None:
+    served = {
+        f"{method.upper()} {path}"
+        for path, methods in app.openapi()["paths"].items()
+        for method in methods
+    }
+    assert served == set(ROUTES.strip().split("\n"))
+
+
+def test_celery_tasks_are_named_by_shelf_operation_and_step() -> None:
+    script = (
+        "from tasks.celery import app; app.loader.import_default_modules();"
+        "from tasks.worker import register_all; register_all(); app.finalize();"
+        "print(*(name for name in app.tasks if not name.startswith('celery.')))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    expected = {
+        f"{name}.{spec.name}"
+        for name, one in REGISTRY.items()
+        if name.startswith("books.")
+        for spec in one.specs
+    }
+    assert expected
+    assert set(told.stdout.split()) == expected
