@@ -1,11 +1,13 @@
 """What all tables share: time-ordered ids and UTC times."""
 
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 import uuid6
-from sqlalchemy import ColumnElement, DateTime, Interval, func
+from sqlalchemy import Column, ColumnElement, DateTime, Interval, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 SQLModel.metadata.naming_convention = {
@@ -35,6 +37,16 @@ def timestamp(*, nullable: bool = False, default_now: bool = False) -> Any:
     if nullable:
         extra["default"] = None
     return Field(sa_type=DateTime(timezone=True), nullable=nullable, **extra)
+
+
+def jsonb(*, nullable: bool = True, default: str | None = None) -> Any:
+    """Return a `jsonb` column; None is NULL."""
+    return Column(JSONB(none_as_null=True), nullable=nullable, server_default=default)
+
+
+def one_of(values: type[StrEnum]) -> str:
+    """Return the values of an enum as SQL lists them, for CHECK constraints."""
+    return ", ".join(f"'{value}'" for value in values)
 
 
 def seconds(amount: float | ColumnElement[float]) -> ColumnElement[timedelta]:

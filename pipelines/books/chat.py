@@ -8,15 +8,14 @@ from sqlmodel import Session
 
 from config.settings import settings
 from models.base import now
-from models.books import (
+from models.books.conversations import (
     Author,
-    Book,
-    Character,
     ChatMessage,
     add_messages,
     get_session,
     recent_messages,
 )  # fmt: skip
+from models.books.library import Book, Character
 from models.errors import DomainError, Unavailable
 from tasks.pipeline import Pipeline, step
 from tasks.tools import (

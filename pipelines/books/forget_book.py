@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from models.books import collection_name
+from models.books.library import collection_name
 from tasks.pipeline import Pipeline, step
 from tasks.tools import Keywords, Vectors
 

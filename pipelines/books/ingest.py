@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from config.settings import settings
 from models.blobs import Blob, hold_blob
-from models.books import (
+from models.books.library import (
     Character,
     ProcessingStatus,
     collection_name,
@@ -313,7 +313,7 @@ def _character(
 @step()
 def sweep(published: Published, edition: Edition, vectors: Vectors, keywords: Keywords) -> Swept:
     """Drop versions before the previous one, which chats that are under way may still read."""
-    old = range(max(1, published.version - 4), published.version - 1)
+    old = range(1, published.version - 1)
     for version in old:
         vectors.drop(collection_name(edition.book_id, version))
         keywords.drop(collection_name(edition.book_id, version))

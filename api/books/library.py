@@ -1,55 +1,40 @@
-"""Books, their characters, and talking with them."""
+"""Books and the characters found in them."""
 
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Query, Response, UploadFile
+from fastapi import APIRouter, Form, Query, Response, UploadFile
 from pydantic import BaseModel, Field
 from sqlmodel import Session
-from starlette.concurrency import run_in_threadpool
 
-from api.deps import Limit, Owner, SessionDep, WaitingOwner
-from api.dialects import BOOKS, dialect
+from api.deps import Limit, Owner, SessionDep
 from api.jobs import IdempotencyKey
-from api.sse import CursorDep, EventStream, follow
 from config.blobs import BlobStore
-from config.db import transaction
 from config.settings import settings
 from models.blobs import hold_blob, release_blobs
-from models.books import (
-    Author,
+from models.books.library import (
     Book,
     BookNotFound,
     Character,
-    ChatMessage,
-    ChatSession,
     MissingBook,
     ProcessingStatus,
-    SessionBusy,
-    SessionNotFound,
     get_book,
     get_character,
-    get_session,
     list_books,
     list_characters,
-    list_messages,
-    lock_session,
     new_book,
-    open_session,
     processing_of,
     start_processing,
 )  # fmt: skip
 from models.files import FileTooLarge, check_file_name, check_file_url, decode
 from models.jobs import idempotency, lifecycle
-from models.jobs.queries import JobNotFound
 from models.jobs.tables import TERMINAL, Job
 from pipelines import tell_after_commit
-from pipelines.books.chat import Say, chat
 from pipelines.books.forget_book import ForgetBook, forget_book
 from pipelines.books.ingest import IngestBook, ingest
 
-router = APIRouter(tags=["books"], dependencies=[Depends(dialect("books"))])
+router = APIRouter()
 
 
 class BookPublic(BaseModel):
@@ -110,44 +95,6 @@ class CharacterPage(BaseModel):
     next: int | None
 
 
-class SessionCreate(BaseModel):
-    """Whom to talk to."""
-
-    character_id: UUID
-    title: str = Field(default="", max_length=200)
-
-
-class SessionPublic(BaseModel):
-    """A conversation."""
-
-    session_id: UUID
-    character_id: UUID
-    book_id: UUID
-    title: str
-    message_count: int
-    last_message_at: datetime | None
-    last_message_preview: str
-    created_at: datetime
-
-
-class MessagePublic(BaseModel):
-    """One message of a conversation."""
-
-    id: UUID
-    role: Author
-    content: str
-    position: int
-    metadata: dict[str, Any]
-    created_at: datetime
-
-
-class MessagePage(BaseModel):
-    """A page of a conversation, oldest first."""
-
-    messages: list[MessagePublic]
-    next: int | None
-
-
 class ProcessingRequest(BaseModel):
     """A book to read in, and where its file lies."""
 
@@ -161,16 +108,6 @@ class ProcessingAccepted(BaseModel):
 
     status: str = "accepted"
     job_id: UUID
-
-
-class ChatRequest(BaseModel):
-    """One message to a character."""
-
-    user_id: str
-    character_id: UUID
-    book_id: UUID
-    session_id: UUID
-    user_message: str = Field(min_length=1, max_length=20_000)
 
 
 def _public(session: Session, book: Book) -> BookPublic:
@@ -279,57 +216,6 @@ def read_character(character_id: UUID, session: SessionDep, owner: Owner) -> Cha
     return CharacterDetail(**row.model_dump(), has_voice=row.system_prompt is not None)
 
 
-@router.post("/chat-sessions", status_code=201)
-def start_session(body: SessionCreate, session: SessionDep, owner: Owner) -> SessionPublic:
-    """Begin a conversation with a character."""
-    character = get_character(session, body.character_id, owner=owner)
-    return _session_public(open_session(session, character, user=owner, title=body.title))
-
-
-def _session_public(row: ChatSession) -> SessionPublic:
-    return SessionPublic(**row.model_dump(exclude={"id"}), session_id=row.id)
-
-
-@router.get("/chat-sessions/{session_id}")
-def read_session(session_id: UUID, session: SessionDep, owner: Owner) -> SessionPublic:
-    """A conversation."""
-    return _session_public(get_session(session, session_id, owner=owner))
-
-
-@router.get("/chat-sessions/{session_id}/messages")
-def read_messages(
-    session_id: UUID,
-    session: SessionDep,
-    owner: Owner,
-    limit: Limit = 50,
-    after: Annotated[int, Query(ge=0)] = 0,
-) -> MessagePage:
-    """A conversation's messages, oldest first."""
-    get_session(session, session_id, owner=owner)
-    rows = list_messages(session, session_id, after=after, limit=limit)
-    more = rows[-1].position if len(rows) == limit else None
-    return MessagePage(messages=[_message(row) for row in rows], next=more)
-
-
-def _message(row: ChatMessage) -> MessagePublic:
-    return MessagePublic(**row.model_dump(warnings=False), metadata=row.details)
-
-
-@router.get("/chat-sessions/{session_id}/stream")
-async def stream_reply(session_id: UUID, owner: WaitingOwner, cursor: CursorDep) -> Response:
-    """The reply that is being written, or the last one, from the cursor on."""
-    job_id = await run_in_threadpool(_reply_of, session_id, owner)
-    return await follow(job_id, cursor, BOOKS)
-
-
-def _reply_of(session_id: UUID, owner: UUID) -> UUID:
-    with transaction() as session:
-        found = get_session(session, session_id, owner=owner)
-        if found.job_id is None:
-            raise JobNotFound("Nothing has been said in this session.")
-        return found.job_id
-
-
 @router.post("/character/processing", status_code=202)
 def process_book(
     body: ProcessingRequest,
@@ -370,50 +256,3 @@ def _process(session: Session, body: ProcessingRequest, owner: UUID) -> Job:
     job = ingest.start(session, IngestBook(book_id=book.id), owner=owner)
     start_processing(session, book, job.id)
     return job
-
-
-@router.post("/character/chat")
-async def talk(
-    body: ChatRequest,
-    owner: WaitingOwner,
-    cursor: CursorDep,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
-    """Say something to a character and stream the reply.
-
-    Frames: `{"token"}` …, then `{"done": true, "full_response"}`; `{"error", "code"}` when another
-    reply is being written (429, with its job) or the model fails (502). The job of the reply is in
-    `X-Job-ID`; `GET /chat-sessions/{id}/stream` with `Last-Event-ID` goes on where you were.
-    """
-    try:
-        job_id = await run_in_threadpool(_say, body, owner, idempotency_key)
-    except SessionBusy as busy:
-        return EventStream(_frames(BOOKS.busy(str(busy), busy.details)))
-    return await follow(job_id, cursor, BOOKS, **{"X-Job-ID": str(job_id)})
-
-
-async def _frames(frames: list[bytes]) -> Any:
-    for frame in frames:
-        yield frame
-
-
-def _say(body: ChatRequest, owner: UUID, key: str | None) -> UUID:
-    said = [str(body.session_id), body.user_message]
-    scope: dict[str, Any] = {
-        "owner": owner,
-        "route": "POST /character/chat",
-        "digest": idempotency.request_hash(said),
-    }
-    with transaction() as session:
-        if key and (old := idempotency.replay(session, key=key, **scope)):
-            return old.id
-        found = lock_session(session, body.session_id, owner=owner)
-        if (found.character_id, found.book_id) != (body.character_id, body.book_id):
-            raise SessionNotFound()
-        say = Say(session_id=found.id, message=body.user_message)
-        job = chat.start(session, say, owner=owner)
-        found.job_id = job.id
-        session.add(found)
-        if key:
-            idempotency.remember(session, key=key, job_id=job.id, **scope)
-        return job.id

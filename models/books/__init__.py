@@ -1,0 +1,1 @@
+"""Books, the characters found in them, and conversations with those."""
