@@ -9,10 +9,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from api.answers import read, settled
 from api.deps import Limit, Owner, SessionDep, WaitingOwner, owner_in_passing
 from api.dialects import dialect
 from api.sse import CursorDep, follow, sign_stream_token, verify_stream_token
-from api.streams import ENGINE, finished
+from api.streams import ENGINE
 from config.db import transaction
 from models.jobs import idempotency, lifecycle
 from models.jobs.queries import (
@@ -130,14 +131,9 @@ async def start_job(
         _start, pipeline, input, owner, idempotency_key, priority
     )
     wait = re.fullmatch(r"wait=(\d{1,3})", prefer or "")
-    if wait and await finished(job.id, timeout_s=min(int(wait[1]), MAX_WAIT_S)):
-        return accepted(await run_in_threadpool(_read, str(job.id), owner), status=200)
-    return accepted(job, replayed=replayed)
-
-
-def _read(ref: str, owner: UUID) -> JobPublic:
-    with transaction() as session:
-        return describe(session, get_job(session, ref, owner=owner))
+    if wait:
+        job = await settled(job, owner=owner, timeout_s=min(int(wait[1]), MAX_WAIT_S))
+    return accepted(job, replayed=replayed, status=200 if job.finished_at else 202)
 
 
 @router.get("/jobs")
@@ -165,10 +161,9 @@ async def read_job(
     wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="Seconds for its end.")] = 0,
 ) -> Response:
     """A job as it is now; with `wait`, as soon as it has ended."""
-    job = await run_in_threadpool(_read, job_id, owner)
-    if wait and job.finished_at is None:
-        await finished(job.id, timeout_s=wait)
-        job = await run_in_threadpool(_read, job_id, owner)
+    job = await run_in_threadpool(read, job_id, owner)
+    if wait:
+        job = await settled(job, owner=owner, timeout_s=wait)
     body = job.model_dump_json()
     etag = f'"{idempotency.request_hash(body)[:32]}"'
     if request.headers.get("if-none-match") == etag:

@@ -63,13 +63,16 @@ class NodeStep(bootsteps.StartStopStep):
         """Celery makes one for each worker."""
         super().__init__(parent, **kwargs)
         self.threads: list[Any] = []
+        self.queues = list(parent.app.amqp.queues.consume_from)
+        self.forks = parent.pool_cls.__module__.endswith("prefork")
+        if settings.engine.preload and self.forks:
+            preload(self.queues)  # steps are made before the pool forks, so its children share it
 
     def start(self, parent: Any) -> None:
         """Begin to beat and to dispatch."""
-        queues = parent.app.amqp.queues.consume_from
-        if settings.engine.preload:
-            Thread(target=preload, args=[list(queues)], name="preload", daemon=True).start()
-        heart = node.Heart({name: parent.concurrency for name in queues})
+        if settings.engine.preload and not self.forks:
+            Thread(target=preload, args=[self.queues], name="preload", daemon=True).start()
+        heart = node.Heart({name: parent.concurrency for name in self.queues})
         self.threads = [heart, Dispatcher()]
         for thread in self.threads:
             thread.start()

@@ -5,13 +5,14 @@ from uuid import uuid4
 import httpx
 from starlette.concurrency import run_in_threadpool
 
+from api.answers import answer
 from config.db import connection, transaction
 from models.accounts import issue_token, provision_user
 from models.base import new_id
 from models.jobs import retention
 from models.jobs.tables import job
 from tests.inline import drain
-from tests.pipelines import OWNER
+from tests.pipelines import OWNER, Numbers, fan
 
 
 async def started(client: httpx.AsyncClient, pipeline: str, **numbers: Any) -> dict[str, Any]:
@@ -238,6 +239,27 @@ async def test_a_wait_ends_with_the_job(client: httpx.AsyncClient) -> None:
     await run_in_threadpool(drain)
 
     assert (await waiting).json()["status"] == "succeeded"
+
+
+async def test_an_answer_is_the_job_at_its_end(client: httpx.AsyncClient) -> None:
+    asked = asyncio.create_task(answer(fan, Numbers(count=2), owner=OWNER, timeout_s=20))
+    while not await run_in_threadpool(drain):
+        await asyncio.sleep(0.01)
+
+    told = await asked
+
+    assert (told.status, told.output) == ("succeeded", {"rows": 1})
+
+
+async def test_an_answer_that_takes_too_long_is_a_job_that_goes_on(
+    client: httpx.AsyncClient,
+) -> None:
+    told = await answer(fan, Numbers(count=1), owner=OWNER, timeout_s=0.1)
+    assert (told.status, told.finished_at) == ("queued", None)
+
+    await run_in_threadpool(drain)
+
+    assert (await client.get(f"/jobs/{told.id}")).json()["status"] == "succeeded"
 
 
 async def test_old_jobs_are_pruned_and_still_counted(client: httpx.AsyncClient) -> None:
