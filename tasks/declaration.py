@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from inspect import get_annotations
 from types import GenericAlias
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel
 from sqlmodel import Session
 
 from tasks.progress import Progress
 from tasks.streams import Tokens
-from tasks.tools import ENGINE_TOOLS, TOOLS
+from tasks.toolbox import ENGINE_TOOLS, TOOLS
 
 StepFunction = Callable[..., BaseModel]
+F = TypeVar("F", bound=StepFunction)
 Type = Any  # a class or a `list[...]`: what a parameter's annotation says
 
 
@@ -87,13 +88,13 @@ class Spec:
 
 def step(
     *, queue: str = "io", max_attempts: int = 4, idle_s: float | None = None
-) -> Callable[[StepFunction], StepFunction]:
+) -> Callable[[F], F]:
     """Set a step's options. The function itself stays plain and can be called in tests.
 
     `idle_s`: seconds without progress after which the step is taken back and run elsewhere.
     """
 
-    def mark(function: StepFunction) -> StepFunction:
+    def mark(function: F) -> F:
         function.__step__ = StepOptions(queue, max_attempts, idle_s)  # type: ignore[attr-defined]
         return function
 

@@ -43,7 +43,7 @@ from tasks.progress import (
     Stopped,
 )  # fmt: skip
 from tasks.streams import Tokens
-from tasks.tools import TOOLS
+from tasks.toolbox import TOOLS
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

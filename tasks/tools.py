@@ -1,17 +1,13 @@
 """The tools a step may ask for by type.
 
 A step names a capability, never the library behind it. Implementations live in `tasks.adapters` and
-are imported by path when a worker first needs one (see `TOOLS`), so the API never loads them.
+are imported by path when a worker first needs one (`tasks.toolbox`), so the API never loads them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
-from sqlmodel import Session
 
 from models.blobs import Blob
 from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
@@ -216,6 +212,18 @@ class Blobs(Protocol):
         ...
 
 
+class Cache(Protocol):
+    """What may be forgotten at any time, so nothing has to be computed or paid for twice."""
+
+    def get(self, key: str) -> str | None:
+        """Return what was put there, or None."""
+        ...
+
+    def put(self, key: str, value: str, *, ttl_s: int) -> None:
+        """Keep a value for `ttl_s` seconds, if that can be done."""
+        ...
+
+
 class Fetch(Protocol):
     """Files from addresses that users name, through the guarded client."""
 
@@ -250,45 +258,11 @@ class Extractor(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """Where a tool comes from, and whether using it leaves the process."""
-
-    path: str  # `module:Class`, imported when a worker first needs it
-    outside: bool = True
-
-    def provide(self) -> Any:
-        """Return this process's instance."""
-        return _instance(self.path)
-
-
-@cache
-def _instance(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)()
-
-
-TOOLS: dict[Any, Tool] = {
-    LLM: Tool("tasks.adapters.llm:LiteLLM"),
-    Structured: Tool("tasks.adapters.llm:LiteLLM"),
-    Embedder: Tool("tasks.adapters.embeddings:LiteLLMEmbedder"),
-    Vectors: Tool("tasks.adapters.vectors:PgVectors"),
-    Keywords: Tool("tasks.adapters.keywords:PgKeywords"),
-    Blobs: Tool("tasks.adapters.blobs:StoredBlobs"),
-    Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),
-    Fetch: Tool("tasks.adapters.fetch:GuardedFetch"),
-    Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
-}
-
-# What the engine itself hands to a step: made anew for each attempt.
-ENGINE_TOOLS: frozenset[Any] = frozenset({Session, JobRef, Progress, Checkpoint, Ask, Tokens})
-
 __all__ = [
-    "ENGINE_TOOLS",
     "LLM",
-    "TOOLS",
     "Ask",
     "Blobs",
+    "Cache",
     "Checkpoint",
     "Completion",
     "Embedder",
@@ -305,6 +279,5 @@ __all__ = [
     "Structured",
     "Tokenizer",
     "Tokens",
-    "Tool",
     "Vectors",
 ]

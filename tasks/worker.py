@@ -22,7 +22,7 @@ from tasks.dispatcher import WORKER_LOST, Dispatcher, release_all
 from tasks.pipeline import REGISTRY, Pipeline
 from tasks.progress import draining
 from tasks.runner import ELSEWHERE_S, carry_out
-from tasks.tools import TOOLS
+from tasks.toolbox import TOOLS
 
 logger = logging.getLogger(__name__)
 

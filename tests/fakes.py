@@ -221,3 +221,17 @@ def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
 
 def _best(hits: list[Hit], top_k: int) -> list[Hit]:
     return sorted(hits, key=lambda hit: (-hit.score, hit.passage.index))[:top_k]
+
+
+class FakeCache:
+    """A dictionary that never forgets."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    def get(self, key: str) -> str | None:
+        return self.kept.get(key)
+
+    def put(self, key: str, value: str, *, ttl_s: int) -> None:
+        assert ttl_s > 0
+        self.kept[key] = value

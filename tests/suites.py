@@ -11,6 +11,7 @@ from tasks.refusals import FetchFailed, FetchRefused
 from tasks.tools import (
     LLM,
     Blobs,
+    Cache,
     Embedder,
     Fetch,
     Keywords,
@@ -258,3 +259,17 @@ class FetchSuite:
         with pytest.raises(FetchRefused) as caught:
             fetch.download("http://10.0.0.1/book.txt")
         assert caught.value.details["reason"] == "address"
+
+
+class CacheSuite:
+    """For `cache`: an empty one."""
+
+    def test_what_was_put_there_is_found(self, cache: Cache) -> None:
+        cache.put("key", "välue", ttl_s=60)
+        assert cache.get("key") == "välue"
+        assert cache.get("another") is None
+
+    def test_the_last_value_counts(self, cache: Cache) -> None:
+        cache.put("key", "first", ttl_s=60)
+        cache.put("key", "second", ttl_s=60)
+        assert cache.get("key") == "second"

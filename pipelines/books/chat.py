@@ -20,6 +20,7 @@ from models.errors import DomainError, Unavailable
 from tasks.pipeline import Pipeline, step
 from tasks.tools import (
     LLM,
+    Cache,
     Embedder,
     Hit,
     JobRef,
@@ -32,6 +33,7 @@ from tasks.tools import (
 
 CHAT_DEADLINE_S = 900.0  # far longer than any reply; frees the session if all else fails
 REWRITE_MAX_TOKENS = 200  # books.md
+REWRITE_CACHED_S = 3600  # books.md
 REPLY_TEMPERATURE = 0.8
 HISTORY_TURNS_FOR_REWRITE = 4
 
@@ -48,6 +50,7 @@ class Context(BaseModel):
 
     message: str
     book_title: str
+    character_id: UUID
     name: str
     aliases: list[str]
     system_prompt: str
@@ -108,6 +111,7 @@ def load_context(say: Say, job: JobRef, session: Session) -> Context:
     return Context(
         message=say.message,
         book_title=book.title,
+        character_id=character.id,
         name=character.name,
         aliases=character.aliases,
         system_prompt=character.system_prompt or "",
@@ -120,35 +124,40 @@ def load_context(say: Say, job: JobRef, session: Session) -> Context:
 
 
 @step(queue="stream")
-def write_queries(context: Context, llm: LLM) -> Queries:
-    """Rewrite the message for both searches; if the model fails, the message itself serves."""
-    recent = "\n".join(
-        f"{one.role}: {one.content}" for one in context.history[-HISTORY_TURNS_FOR_REWRITE:]
+def write_queries(context: Context, llm: LLM, cache: Cache) -> Queries:
+    """Rewrite the message for both searches; if the model fails, the message itself serves.
+
+    The same message after the same turns is rewritten once an hour.
+    """
+    asked = rewrite_messages(context)
+    key = "\n".join(
+        ["rewrite", llm.name("rewrite"), str(context.character_id), *(one.content for one in asked)]
     )
+    if (known := cache.get(key)) is not None:
+        return Queries.model_validate_json(known)
+    extra: dict[str, Any] = {
+        "task": "query_rewrite", "message": context.message, "name": context.name,
+        "aliases": context.aliases,
+    }  # fmt: skip
     try:
-        answer = llm.complete(
-            [
-                Message(
-                    role="system",
-                    content=(
-                        f"A reader of {context.book_title!r} talks to {context.name}. Rewrite the "
-                        "last message for searching the novel. Answer with JSON: "
-                        '{"narrative": a sentence such as the novel might contain, '
-                        '"keywords": names and words to look for}.'
-                    ),
-                ),
-                Message(role="user", content=f"{recent}\nuser: {context.message}"),
-            ],
-            purpose="rewrite",
-            max_tokens=REWRITE_MAX_TOKENS,
-            extra={
-                "task": "query_rewrite", "message": context.message, "name": context.name,
-                "aliases": context.aliases,
-            },
-        )  # fmt: skip
-        return Queries.model_validate_json(answer.text)
+        answer = llm.complete(asked, purpose="rewrite", max_tokens=REWRITE_MAX_TOKENS, extra=extra)
+        queries = Queries.model_validate_json(answer.text)
     except (Unavailable, ValidationError):
         return Queries(narrative=context.message, keywords=context.message)
+    cache.put(key, queries.model_dump_json(), ttl_s=REWRITE_CACHED_S)
+    return queries
+
+
+def rewrite_messages(context: Context) -> list[Message]:
+    """Return the prompt that turns the last message into two queries."""
+    recent = [f"{one.role}: {one.content}" for one in context.history[-HISTORY_TURNS_FOR_REWRITE:]]
+    told = (
+        f"A reader of {context.book_title!r} talks to {context.name}. Rewrite the last message for "
+        'searching the novel. Answer with JSON: {"narrative": a sentence such as the novel might '
+        'contain, "keywords": names and words to look for}.'
+    )
+    said = "\n".join([*recent, f"user: {context.message}"])
+    return [Message(role="system", content=told), Message(role="user", content=said)]
 
 
 @step(queue="stream")

@@ -3,9 +3,18 @@
 import pytest
 
 from tasks.refusals import FetchRefused
-from tests.fakes import FakeBlobs, FakeEmbedder, FakeFetch, FakeKeywords, FakeLLM, FakeVectors
+from tests.fakes import (
+    FakeBlobs,
+    FakeCache,
+    FakeEmbedder,
+    FakeFetch,
+    FakeKeywords,
+    FakeLLM,
+    FakeVectors,
+)
 from tests.suites import (
     BlobsSuite,
+    CacheSuite,
     EmbedderSuite,
     FetchSuite,
     KeywordsSuite,
@@ -67,3 +76,9 @@ class TestFakeFetch(FetchSuite):
                 "http://10.0.0.1/book.txt": FetchRefused(reason="address"),
             }
         )
+
+
+class TestFakeCache(CacheSuite):
+    @pytest.fixture
+    def cache(self) -> FakeCache:
+        return FakeCache()

@@ -1,0 +1,58 @@
+"""Where the tools come from: adapters, named by path and imported when a worker first needs one."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from sqlmodel import Session
+
+from tasks.progress import Ask, Checkpoint, JobRef, Progress
+from tasks.streams import Tokens
+from tasks.tools import (
+    LLM,
+    Blobs,
+    Cache,
+    Embedder,
+    Extractor,
+    Fetch,
+    Keywords,
+    Structured,
+    Tokenizer,
+    Vectors,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Where a tool comes from, and whether using it leaves the process."""
+
+    path: str  # `module:Class`, imported when a worker first needs it
+    outside: bool = True
+
+    def provide(self) -> Any:
+        """Return this process's instance."""
+        return _instance(self.path)
+
+
+@cache
+def _instance(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)()
+
+
+TOOLS: dict[Any, Tool] = {
+    LLM: Tool("tasks.adapters.llm:LiteLLM"),
+    Structured: Tool("tasks.adapters.llm:LiteLLM"),
+    Embedder: Tool("tasks.adapters.embeddings:LiteLLMEmbedder"),
+    Vectors: Tool("tasks.adapters.vectors:PgVectors"),
+    Keywords: Tool("tasks.adapters.keywords:PgKeywords"),
+    Cache: Tool("tasks.adapters.cache:RedisCache"),
+    Blobs: Tool("tasks.adapters.blobs:StoredBlobs"),
+    Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),
+    Fetch: Tool("tasks.adapters.fetch:GuardedFetch"),
+    Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
+}
+
+# What the engine itself hands to a step: made anew for each attempt.
+ENGINE_TOOLS: frozenset[Any] = frozenset({Session, JobRef, Progress, Checkpoint, Ask, Tokens})
