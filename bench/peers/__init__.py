@@ -1,0 +1,1 @@
+"""The same work, done by what a user would pick instead."""

@@ -1,0 +1,138 @@
+"""Longrun's side of the comparisons: small pipelines for every figure."""
+
+import time
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+from sqlalchemy import text
+from sqlmodel import Session
+
+from bench.work import ring
+from tasks.pipeline import Pipeline, step
+from tasks.tools import Progress, Tokens
+
+WORK = text("INSERT INTO bench_work (run, step) VALUES (:run, :step)")
+LONG_S = 30.0  # nothing here runs that long undisturbed
+
+
+class Run(BaseModel):
+    """One job of a run."""
+
+    run: str
+
+
+class First(BaseModel):
+    """The first row is in."""
+
+
+class Second(BaseModel):
+    """The second row is in."""
+
+
+class Third(BaseModel):
+    """The third row is in."""
+
+
+class Fourth(BaseModel):
+    """The fourth row is in."""
+
+
+def _work(session: Session, run: str, number: int) -> None:
+    session.connection().execute(WORK, {"run": run, "step": number})
+
+
+@step(queue="cpu")
+def one(run: Run, session: Session) -> First:
+    """Insert a row."""
+    _work(session, run.run, 1)
+    return First()
+
+
+@step(queue="cpu")
+def two(run: Run, first: First, session: Session) -> Second:
+    """Insert a row."""
+    _work(session, run.run, 2)
+    return Second()
+
+
+@step(queue="cpu")
+def three(run: Run, second: Second, session: Session) -> Third:
+    """Insert a row."""
+    _work(session, run.run, 3)
+    return Third()
+
+
+@step(queue="cpu")
+def four(run: Run, third: Third, session: Session) -> Fourth:
+    """Insert a row."""
+    _work(session, run.run, 4)
+    return Fourth()
+
+
+line = Pipeline("bench.line", one, two, three, four, input=Run)
+fused = Pipeline("bench.fused", one, two, three, four, input=Run, fused=True)
+
+
+class Rung(BaseModel):
+    """The driver was told."""
+
+
+@step(queue="cpu")
+def tell(run: Run) -> Rung:
+    """Tell the driver."""
+    ring(run=run.run)
+    return Rung()
+
+
+single = Pipeline("bench.single", tell, input=Run)
+
+
+class Waited(BaseModel):
+    """The time is over."""
+
+
+def _wait(run: Run, progress: Progress) -> Waited:
+    ring(run=run.run)
+    until = time.monotonic() + LONG_S
+    while time.monotonic() < until:
+        progress(0, 1)
+        time.sleep(0.1)
+    return Waited()
+
+
+@step(queue="io", max_attempts=9)
+def wait_in_thread(run: Run, progress: Progress) -> Waited:
+    """Wait, as for a model that answers late."""
+    return _wait(run, progress)
+
+
+@step(queue="cpu", max_attempts=9)
+def wait_in_child(run: Run, progress: Progress) -> Waited:
+    """Wait, as in a long computation."""
+    return _wait(run, progress)
+
+
+on_threads = Pipeline("bench.on_threads", wait_in_thread, input=Run)
+on_children = Pipeline("bench.on_children", wait_in_child, input=Run)
+
+
+class Spoken(BaseModel):
+    """What was said."""
+
+    text: str
+
+
+@step(queue="stream")
+def speak(run: Run, tokens: Tokens) -> Spoken:
+    """Stream a word every 10 ms."""
+    return Spoken(text=tokens.write(_words(LONG_S)))
+
+
+def _words(seconds: float) -> Iterator[str]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.01)
+        yield "word "
+
+
+speaking = Pipeline("bench.speaking", speak, input=Run, fused=True)
