@@ -41,9 +41,9 @@ def compared(
     ratio = ours / other
     target, met = "", None
     if at_least is not None:
-        target, met = f"≥ {at_least:g} ×", ratio >= at_least
+        target, met = f"≥ {at_least:g} times", ratio >= at_least
     if at_most is not None:
-        target, met = f"≤ {at_most:g} ×", ratio <= at_most
+        target, met = f"≤ {at_most:g} times", ratio <= at_most
     return Figure(name, ours, unit, other, other_name, ratio, target, met, note)
 
 

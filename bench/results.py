@@ -24,7 +24,7 @@ def render(sections: dict[str, list[Figure]], *, whole: bool = False) -> str:
 
 def _row(figure: Figure) -> str:
     beside = f"{_number(figure.other)} {figure.other_name}" if figure.other is not None else ""
-    ratio = f"{figure.ratio:.2f} ×" if figure.ratio is not None else ""
+    ratio = f"{figure.ratio:.2f}" if figure.ratio is not None else ""
     verdict = {True: "met", False: "**missed**", None: ""}[figure.met]
     told = " · ".join(part for part in (verdict, figure.note) if part)
     ours = f"{_number(figure.ours)} {figure.unit}".strip()
@@ -44,7 +44,6 @@ def _preface() -> str:
 
 `make bench` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores ({platform.machine()}),
 {memory:.0f} GB, {platform.system()}, Python {platform.python_version()}; {versions};
-Postgres 18 with fsync on, Valkey 9. The load and what serves it share the cores, so only what stands
-in one row can be compared. The engine's settings are the defaults. Targets come from the design;
-what is missed is said.
+Postgres 18 with fsync on, Valkey 9. The load and what serves it share the cores, so only what
+stands in one row can be compared. The engine's settings are the defaults.
 """

@@ -13,7 +13,7 @@ from functools import partial
 from uuid import uuid4
 
 from bench.figures import Figure, compared, median
-from bench.servers import ROOT, process, worker
+from bench.servers import ROOT, worker
 from bench.work import count, prepare
 
 SLOTS = 2  # processes of the prefork pools; engine.md's figures were taken with two
@@ -51,7 +51,7 @@ def measure(scale: float) -> list[Figure]:
 
 def _figures(rates: dict[str, list[float]]) -> list[Figure]:
     middle = {name: median(found) for name, found in rates.items()}
-    spread = {name: f"{min(found):.0f}–{max(found):.0f}" for name, found in rates.items()}  # noqa: RUF001
+    spread = {name: f"{min(found):.0f} to {max(found):.0f}" for name, found in rates.items()}
     celery = middle["bare Celery"]
     dbos_name = max(("DBOS queue", "DBOS direct"), key=lambda name: middle[name])
 

@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.redis import channel, client
 from config.settings import settings
+from models.jobs.claims import Superseded
 from models.jobs.streams import Entry, stream_key
-from models.jobs.transitions import Superseded
 
 if TYPE_CHECKING:
     from tasks.streams import Tokens

@@ -21,8 +21,8 @@ from config.redis import announce
 from config.settings import settings
 from models import blobs
 from models.jobs import dispatch, lifecycle, nodes, retention, transitions
+from models.jobs.claims import Superseded
 from models.jobs.plan import Json, NewStep
-from models.jobs.transitions import Superseded
 from tasks import publisher
 from tasks.node import direct_engine
 from tasks.pipeline import REGISTRY
@@ -105,15 +105,10 @@ class Dispatcher(threading.Thread):
 
 def publish_due(slots: dict[str, int]) -> None:
     """Publish due steps, as many as the workers' slots can soon take."""
-    limits = publisher.hint_limits(slots)
-    with connection() as conn:
-        counts = dispatch.published_counts(conn)
-    for queue, limit in limits.items():
-        free = limit - counts.get(queue, 0)
-        if free > 0:
-            with connection() as conn:
-                hints = dispatch.take_due(conn, queue, free)
-            publisher.send(hints)
+    for queue, limit in publisher.hint_limits(slots).items():
+        with connection() as conn:
+            hints = dispatch.take_due(conn, queue, limit)
+        publisher.send(hints)
 
 
 def repair(*, trust_silence: bool) -> None:

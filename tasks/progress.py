@@ -13,8 +13,8 @@ from config.db import connection
 from config.redis import announce
 from config.settings import settings
 from models.jobs import running
+from models.jobs.claims import Claim
 from models.jobs.plan import Json
-from models.jobs.transitions import Claim
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -37,7 +37,7 @@ class _Publisher:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.waiting: queue.Queue[UUID] = queue.Queue(BACKLOG)
+        self.waiting: queue.Queue[UUID | str] = queue.Queue(BACKLOG)  # steps; queues to refill
         self.limits: dict[str, int] = {}
         self.limits_read = 0.0
         threading.Thread(target=self.run, name="publisher", daemon=True).start()
@@ -49,11 +49,19 @@ class _Publisher:
             while len(batch) < 100 and not self.waiting.empty():
                 batch.append(self.waiting.get_nowait())
             try:
-                with connection() as conn:
-                    hints = dispatch.take(conn, batch, self.current_limits())
-                send(hints)
+                send(self.take(batch))
             except DBAPIError:
                 logger.warning("Postgres is away; the dispatcher will send %d hints", len(batch))
+
+    def take(self, batch: Sequence[UUID | str]) -> list[Hint]:
+        """Mark what is asked for as published, as far as there is room."""
+        limits = self.current_limits()
+        steps = [one for one in batch if isinstance(one, UUID)]
+        with connection() as conn:
+            hints = dispatch.take(conn, steps, limits) if steps else []
+            for name in {one for one in batch if isinstance(one, str)} & limits.keys():
+                hints += dispatch.take_due(conn, name, limits[name])
+        return hints
 
     def current_limits(self) -> dict[str, int]:
         """Return how many hints may be on their way by queue, at most a second old."""
@@ -72,14 +80,23 @@ _current: _Publisher | None = None
 
 def submit(step_ids: Iterable[UUID]) -> None:
     """Have these steps' hints sent soon. Never blocks, never raises."""
+    _ask(step_ids)
+
+
+def refill(queue_name: str) -> None:
+    """Have hints of a queue sent, now that a slot of it is free. Never blocks, never raises."""
+    _ask([queue_name])
+
+
+def _ask(wanted: Iterable[UUID | str]) -> None:
     global _current
     if _current is None or _current.pid != os.getpid():  # also after a fork
         with _lock:
             if _current is None or _current.pid != os.getpid():
                 _current = _Publisher()
-    for step_id in step_ids:
+    for one in wanted:
         try:
-            _current.waiting.put_nowait(step_id)
+            _current.waiting.put_nowait(one)
         except queue.Full:
             return
 

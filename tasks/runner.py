@@ -19,14 +19,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from config.db import connection, transaction
+from config.db import connection, single_statement, transaction
 from config.redis import announce
 from config.settings import settings
 from models.errors import DomainError, Unavailable
-from models.jobs import dispatch, running, transitions
+from models.jobs import claims, dispatch, running, transitions
+from models.jobs.claims import Advanced, Claim, Superseded, Taker
 from models.jobs.plan import Json, Opened
 from models.jobs.tables import StepStatus
-from models.jobs.transitions import Claim, Superseded
 from tasks import node, publisher
 from tasks.declaration import Kind, Spec, item_type
 from tasks.failpoints import failpoint
@@ -58,42 +58,41 @@ def carry_out(pipeline: Pipeline, job_id: UUID, step_id: UUID, generation: int) 
     Returns whether the Celery chain may go on: not after a lost claim or a step without success.
     """
     known: dict[Any, Any] = {}
+    failpoint("before_claim")
+    claim = _claim(pipeline, job_id, step_id, generation)
+    if claim is None:
+        return _succeeded_already(pipeline, step_id)
     while True:
-        failpoint("before_claim")
-        claim = _claim(pipeline, job_id, step_id, generation)
-        if claim is None:
-            return _succeeded_already(pipeline, step_id)
-        failpoint("claimed")
-        opened = _attempt(pipeline, pipeline.steps[claim.name], claim, known)
         announce(job_id)
-        if opened is None:
+        failpoint("claimed")
+        after = _attempt(pipeline, pipeline.steps[claim.name], claim, known)
+        announce(job_id)
+        if after is None:
+            publisher.refill(claim.queue)
             return False
         failpoint("completed")
-        publisher.submit(one.step_id for one in opened if not one.in_chain)
-        inline = [one for one in opened if one.in_chain and pipeline.fused]
-        if not inline:
+        publisher.submit(one.step_id for one in after.opened if not one.in_chain)
+        if after.taken is None:
+            if not any(one.in_chain for one in after.opened):
+                publisher.refill(claim.queue)
             return True
-        step_id, generation = inline[0].step_id, inline[0].generation
+        claim = after.taken
 
 
 def _claim(pipeline: Pipeline, job_id: UUID, step_id: UUID, generation: int) -> Claim | None:
-    with connection() as conn:
-        claim = transitions.claim(
-            conn,
-            job_id,
-            step_id,
-            generation,
-            fingerprint=pipeline.fingerprint,
-            node=node.current_id(),
-            pid=os.getpid(),
-            lease_s=settings.engine.dead_after_s,
-            idle_s=settings.engine.idle_s,
+    with single_statement() as conn:
+        return claims.claim(
+            conn, job_id, step_id, generation, fingerprint=pipeline.fingerprint, taker=_taker()
         )
-        if claim is None:
-            conn.rollback()
-    if claim is not None:
-        announce(job_id)
-    return claim
+
+
+def _taker() -> Taker:
+    return Taker(
+        node=node.current_id(),
+        pid=os.getpid(),
+        lease_s=settings.engine.dead_after_s,
+        idle_s=settings.engine.idle_s,
+    )
 
 
 def _succeeded_already(pipeline: Pipeline, step_id: UUID) -> bool:
@@ -109,20 +108,20 @@ def _succeeded_already(pipeline: Pipeline, step_id: UUID) -> bool:
 
 def _attempt(
     pipeline: Pipeline, spec: Spec, claim: Claim, known: dict[Any, Any]
-) -> list[Opened] | None:
-    """Run one attempt and record its end. Returns what it opened; None without success."""
+) -> Advanced | None:
+    """Run one attempt and record its end. Returns what came after it; None without success."""
     attempt = Attempt(claim, idle_s=spec.options.idle_s or settings.engine.idle_s)
     tokens = _tokens(spec, claim, attempt)
     try:
         arguments = _arguments(pipeline, spec, claim, attempt, tokens, known)
         if spec.kind is Kind.WRITING:
-            output, opened = _write(pipeline, spec, claim, arguments)
+            output, after = _write(pipeline, spec, claim, arguments)
         else:
             output = _checked(spec, spec.function(**arguments))
             failpoint("ran")
-            opened = _complete(pipeline, claim, output, tokens)
+            after = _complete(pipeline, claim, output, tokens)
         known[spec.result] = output
-        return opened
+        return after
     except Superseded:
         logger.info("%s.%s of job %s has a newer attempt", pipeline.name, spec.name, claim.job_id)
     except Stopped as stop:
@@ -184,11 +183,11 @@ def _checked(spec: Spec, output: BaseModel) -> BaseModel:
 
 def _write(
     pipeline: Pipeline, spec: Spec, claim: Claim, arguments: dict[str, Any]
-) -> tuple[BaseModel, list[Opened]]:
+) -> tuple[BaseModel, Advanced]:
     """Run a writing step and record its success in the same transaction."""
     session_parameter = next(n for n, type_ in spec.needs.items() if type_ is Session)
 
-    def run(session: Session) -> tuple[BaseModel, list[Opened]]:
+    def run(session: Session) -> tuple[BaseModel, Advanced]:
         output = _checked(spec, spec.function(**arguments, **{session_parameter: session}))
         session.flush()
         failpoint("ran")
@@ -197,7 +196,8 @@ def _write(
     result = _durably(claim, lambda: _in_transaction(run))
     if result is None:  # the commit was applied although it raised
         with connection() as conn:
-            return pipeline.load(conn, claim.job_id, [spec.result])[spec.result], []
+            output = pipeline.load(conn, claim.job_id, [spec.result])[spec.result]
+        return output, _found_taken(claim)
     return result
 
 
@@ -214,7 +214,7 @@ def _keep(tokens: Tokens | None) -> None:
 
 def _complete(
     pipeline: Pipeline, claim: Claim, output: BaseModel, tokens: Tokens | None
-) -> list[Opened]:
+) -> Advanced:
     """Record the success of a step that was paid for; it is not lost to a restart of Postgres.
 
     The rest of its stream is stored in the same transaction.
@@ -222,19 +222,37 @@ def _complete(
     if tokens is not None:
         tokens.end()
 
-    def run() -> list[Opened]:
+    def run() -> Advanced:
+        if tokens is None:
+            with single_statement() as conn:
+                if after := _advance(conn, pipeline, claim, output):
+                    return after
         with connection() as conn:
             if tokens is not None:
                 tokens.store(conn)
             return _complete_in(conn, pipeline, claim, output)
 
-    return _durably(claim, run) or []
+    return _durably(claim, run) or _found_taken(claim)
 
 
-def _complete_in(
+def _complete_in(conn: Connection, pipeline: Pipeline, claim: Claim, output: BaseModel) -> Advanced:
+    if after := _advance(conn, pipeline, claim, output):
+        return after
+    told = output.model_dump(mode="json")
+    return Advanced(transitions.complete(conn, claim, told, pipeline.expand), None)
+
+
+def _advance(
     conn: Connection, pipeline: Pipeline, claim: Claim, output: BaseModel
-) -> list[Opened]:
-    return transitions.complete(conn, claim, output.model_dump(mode="json"), pipeline.expand)
+) -> Advanced | None:
+    told = output.model_dump(mode="json")
+    return claims.advance(conn, claim, told, taker=_taker(), take=pipeline.fused)
+
+
+def _found_taken(claim: Claim) -> Advanced:
+    """Read back what a commit that raised has taken for us after all."""
+    with connection() as conn:
+        return Advanced([], claims.taken_after(conn, claim, taker=_taker()))
 
 
 def _durably(claim: Claim, run: Callable[[], T]) -> T | None:

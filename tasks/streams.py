@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.db import connection
 from config.settings import settings
+from models.jobs.claims import Superseded
 from models.jobs.streams import END, RESET, TOKEN, Entry, first_number, store_entries
-from models.jobs.transitions import Superseded
 from tasks.ahead import Ahead
 from tasks.carriers import keeper, sender
 from tasks.failpoints import failpoint

@@ -22,7 +22,7 @@ def drain(limit: int = 500) -> int:
         hints = []
         for queue in QUEUES:
             with connection() as conn:
-                hints += dispatch.take_due(conn, queue, 1)
+                hints += dispatch.take_due(conn, queue, 100)
         if not hints:
             return done
         for hint in hints:

@@ -10,7 +10,7 @@ from config.db import connection, transaction
 from config.redis import announce
 from models.accounts import LOCAL_USER_ID, provision_user
 from models.base import new_id
-from models.jobs import lifecycle, transitions
+from models.jobs import claims, lifecycle, transitions
 from models.jobs.plan import NewStep
 from models.jobs.streams import Entry, entries_after
 from models.jobs.tables import StepStatus, step
@@ -31,18 +31,11 @@ class StreamingJob:
         self.generation = 1
         self.claim = self._claim()
 
-    def _claim(self) -> transitions.Claim:
+    def _claim(self) -> claims.Claim:
         with connection() as conn:
-            claim = transitions.claim(
-                conn,
-                self.id,
-                self.step_id,
-                self.generation,
-                fingerprint="f",
-                node=new_id(),
-                pid=1,
-                lease_s=600,
-                idle_s=600,
+            taker = claims.Taker(node=new_id(), pid=1, lease_s=600, idle_s=600)
+            claim = claims.claim(
+                conn, self.id, self.step_id, self.generation, fingerprint="f", taker=taker
             )
         assert claim is not None
         announce(self.id)

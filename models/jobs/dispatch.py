@@ -34,22 +34,19 @@ _due = (
 )
 
 
-def published_counts(conn: Connection) -> dict[str, int]:
-    """Return how many hints are on their way, by queue."""
-    rows = conn.execute(select(step.c.queue, func.count()).where(_published).group_by("queue"))
-    return {row[0]: row[1] for row in rows}
-
-
 def take_due(conn: Connection, queue: str, limit: int) -> list[Hint]:
-    """Mark up to `limit` due steps of a queue as published and return their hints.
+    """Mark due steps of a queue as published, until `limit` hints are on their way; return them.
 
     In order of priority, then age. Steps that somebody else is marking are passed over.
     """
+    free = limit - _on_their_way(conn, queue, limit)
+    if free <= 0:
+        return []
     chosen = (
         select(step.c.id)
         .where(_due, step.c.queue == queue)
         .order_by(step.c.priority.desc(), step.c.id)
-        .limit(limit)
+        .limit(free)
         .with_for_update(skip_locked=True)
     )
     return _mark(conn, step.c.id.in_(chosen.scalar_subquery()))

@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, func, select, update
 
 from models.base import seconds
+from models.jobs.claims import Claim, Superseded
 from models.jobs.plan import Json, lock_job, log, place
 from models.jobs.tables import StepStatus, job, step
-from models.jobs.transitions import Claim, Superseded
 
 
 def _mine(held: Claim) -> Any:

@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
+from models.jobs.claims import Superseded
 from models.jobs.tables import StepStatus, job, job_event, step, stream_segment
-from models.jobs.transitions import Superseded
 
 PER_ATTEMPT = 10**9  # entries that one attempt can have
 

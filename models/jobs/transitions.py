@@ -10,13 +10,12 @@ transitions of one job are serial and cannot deadlock. A worker proves that it m
 step by the *epoch* it was given at the claim; a zombie matches no row and gets `Superseded`.
 """
 
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, func, or_, update
+from sqlalchemy import Connection, Row, bindparam, func, update
 
 from models.base import seconds
+from models.jobs.claims import Claim, Superseded
 from models.jobs.plan import (
     Expand,
     Json,
@@ -28,79 +27,7 @@ from models.jobs.plan import (
     place,
     settle,
 )
-from models.jobs.tables import JobStatus, StepStatus, job, step
-
-
-class Superseded(Exception):
-    """Another attempt owns the step now; this one must stop without a trace."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to carry out one attempt of a step, and what it needs to know."""
-
-    job_id: UUID
-    step_id: UUID
-    owner_id: UUID
-    pipeline: str
-    fingerprint: str
-    input: Json
-    position: int
-    name: str
-    item_key: str
-    item_index: int
-    chain: int | None
-    queue: str
-    parts: int
-    epoch: int
-    attempt: int
-    max_attempts: int
-    checkpoint: Json | None
-    answer: Json | None
-
-
-_start_job = (
-    update(job)
-    .where(
-        job.c.id == bindparam("b_job"),
-        job.c.finished_at.is_(None),
-        job.c.cancel_requested_at.is_(None),
-        job.c.fingerprint == bindparam("b_fingerprint"),
-    )
-    .values(
-        event_seq=job.c.event_seq + 1,
-        status=JobStatus.RUNNING,
-        started_at=func.coalesce(job.c.started_at, func.now()),
-    )
-    .returning(
-        job.c.event_seq, job.c.pipeline, job.c.fingerprint, job.c.owner_id, job.c.input, job.c.parts
-    )
-)
-
-_claim_step = (
-    update(step)
-    .where(
-        step.c.id == bindparam("b_step"),
-        step.c.generation == bindparam("b_generation"),
-        or_(
-            step.c.status == StepStatus.READY,
-            (step.c.status == StepStatus.RUNNING) & (step.c.lease_until < func.now()),
-        ),
-    )
-    .values(
-        status=StepStatus.RUNNING,
-        epoch=step.c.epoch + 1,
-        attempt=step.c.attempt + 1,
-        node=bindparam("b_node"),
-        pid=bindparam("b_pid"),
-        lease_until=func.now() + seconds(bindparam("b_lease_s")),
-        idle_deadline=func.now() + seconds(bindparam("b_idle_s")),
-        published_at=func.coalesce(step.c.published_at, func.now()),
-        started_at=func.now(),
-        error=None,
-    )
-    .returning(step)
-)
+from models.jobs.tables import StepStatus, step
 
 _settle_step = (
     update(step)
@@ -120,71 +47,8 @@ _settle_step = (
 )
 
 
-def claim(
-    conn: Connection,
-    job_id: UUID,
-    step_id: UUID,
-    generation: int,
-    *,
-    fingerprint: str,
-    node: UUID,
-    pid: int,
-    lease_s: float,
-    idle_s: float,
-) -> Claim | None:
-    """Take the step for one attempt, or None.
-
-    None: it is done, taken, superseded, cancelled, or of another version of the pipeline.
-
-    The caller rolls back on None.
-    """
-    started = conn.execute(
-        _start_job, {"b_job": job_id, "b_fingerprint": fingerprint}
-    ).one_or_none()
-    if started is None:
-        return None
-    row = conn.execute(
-        _claim_step,
-        {
-            "b_step": step_id,
-            "b_generation": generation,
-            "b_node": node,
-            "b_pid": pid,
-            "b_lease_s": lease_s,
-            "b_idle_s": idle_s,
-        },
-    ).one_or_none()
-    if row is None:
-        return None
-    log(conn, job_id, started.event_seq, "step.started", place(row) | {"attempt": row.attempt})
-    return _claim_of(started, row)
-
-
-def _claim_of(started: Row[Any], row: Row[Any]) -> Claim:
-    return Claim(
-        job_id=row.job_id,
-        step_id=row.id,
-        owner_id=started.owner_id,
-        pipeline=started.pipeline,
-        fingerprint=started.fingerprint,
-        input=started.input,
-        position=row.position,
-        name=row.name,
-        item_key=row.item_key,
-        item_index=row.item_index,
-        chain=row.chain,
-        queue=row.queue,
-        parts=started.parts,
-        epoch=row.epoch,
-        attempt=row.attempt,
-        max_attempts=row.max_attempts,
-        checkpoint=row.checkpoint,
-        answer=row.answer,
-    )
-
-
 def complete(conn: Connection, held: Claim, output: Json, expand: Expand) -> list[Opened]:
-    """Record the step's success and open what follows, in one transaction.
+    """Record the step's success and open what follows, however the plan goes on.
 
     Raises Superseded when the claim is no longer ours: the caller's transaction rolls back.
     """

@@ -11,7 +11,7 @@ import pytest
 from config.db import connection
 from config.redis import announce, channel, client
 from config.settings import settings
-from models.jobs import transitions
+from models.jobs.claims import Superseded
 from models.jobs.streams import RESET, TOKEN, Entry, text_of
 from tests.streaming import StreamingJob, numbers, redis_key
 
@@ -130,7 +130,7 @@ def test_a_zombie_is_stopped_and_adds_nothing(job: StreamingJob) -> None:
             time.sleep(0.02)
             yield "still mine "
 
-    with pytest.raises(transitions.Superseded):
+    with pytest.raises(Superseded):
         zombie.write(hang())
     job.complete(heir)
     zombie.abandon()

@@ -1,0 +1,304 @@
+"""The two statements that every step pays for: taking it, and going on to the next of its chain.
+
+Each is one round trip. Both lock the job's row before any step's row, as all transitions do.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Float,
+    Integer,
+    Row,
+    Uuid,
+    bindparam,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from models.jobs.plan import Json, Opened
+from models.jobs.tables import StepStatus, step
+
+
+class Superseded(Exception):
+    """Another attempt owns the step now; this one must stop without a trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to carry out one attempt of a step, and what it needs to know."""
+
+    job_id: UUID
+    step_id: UUID
+    owner_id: UUID
+    pipeline: str
+    fingerprint: str
+    input: Json
+    position: int
+    name: str
+    item_key: str
+    item_index: int
+    chain: int | None
+    queue: str
+    parts: int
+    epoch: int
+    attempt: int
+    max_attempts: int
+    checkpoint: Json | None
+    answer: Json | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """Who takes a step, and for how long it may be silent."""
+
+    node: UUID
+    pid: int
+    lease_s: float
+    idle_s: float
+
+
+_claim = text("""
+WITH live AS MATERIALIZED (
+    SELECT id FROM job
+    WHERE id = :job AND fingerprint = :fingerprint
+        AND finished_at IS NULL AND cancel_requested_at IS NULL
+    FOR NO KEY UPDATE
+), taken AS (
+    UPDATE step SET
+        status = 'running', epoch = epoch + 1, attempt = attempt + 1, node = :node, pid = :pid,
+        lease_until = clock_timestamp() + make_interval(secs => :lease_s),
+        idle_deadline = clock_timestamp() + make_interval(secs => :idle_s),
+        published_at = coalesce(published_at, now()), started_at = clock_timestamp(), error = NULL
+    FROM live
+    WHERE step.id = :step AND step.job_id = live.id AND step.generation = :generation
+        AND (step.status = 'ready' OR (step.status = 'running' AND step.lease_until < now()))
+    RETURNING step.*
+), started AS (
+    UPDATE job SET
+        event_seq = event_seq + 1, status = 'running', started_at = coalesce(job.started_at, now())
+    FROM taken WHERE job.id = taken.job_id
+    RETURNING job.event_seq, job.pipeline, job.fingerprint, job.owner_id, job.input, job.parts
+), told AS (
+    INSERT INTO job_event (job_id, seq, type, data)
+    SELECT taken.job_id, started.event_seq, 'step.started',
+        jsonb_strip_nulls(jsonb_build_object(
+            'step', taken.name, 'item', nullif(taken.item_key, ''), 'attempt', taken.attempt))
+    FROM taken, started
+)
+SELECT started.pipeline, started.fingerprint, started.owner_id, started.input, started.parts,
+    taken.id, taken.job_id, taken.position, taken.name, taken.item_key, taken.item_index,
+    taken.chain, taken.queue, taken.epoch, taken.attempt, taken.max_attempts, taken.checkpoint,
+    taken.answer
+FROM taken, started
+""").bindparams(
+    bindparam("job", type_=Uuid()),
+    bindparam("step", type_=Uuid()),
+    bindparam("node", type_=Uuid()),
+    bindparam("pid", type_=Integer()),
+    bindparam("generation", type_=Integer()),
+    bindparam("lease_s", type_=Float()),
+    bindparam("idle_s", type_=Float()),
+)
+
+# Only where the next position is one step of the same chain, or the job ends: `ahead` decides.
+_advance = text("""
+WITH ahead AS MATERIALIZED (
+    SELECT id, parts, parts = :position + 1 AS ends FROM job
+    WHERE id = :job AND cancel_requested_at IS NULL AND (
+        parts = :position + 1 OR EXISTS (
+            SELECT FROM step WHERE step.job_id = job.id AND step.position = :position + 1
+                AND step.chain = :chain AND step.status = 'pending'
+        )
+    )
+    FOR NO KEY UPDATE
+), done AS (
+    UPDATE step SET
+        status = 'succeeded', output = :output, error = NULL, lease_until = NULL,
+        idle_deadline = NULL, finished_at = clock_timestamp()
+    FROM ahead
+    WHERE step.id = :step AND step.epoch = :epoch AND step.status = 'running'
+    RETURNING step.job_id, step.name, step.item_key
+), opened AS (
+    UPDATE step SET
+        published_at = coalesce(step.published_at, now()),
+        status = CASE WHEN :take THEN 'running' ELSE 'ready' END,
+        epoch = step.epoch + CAST(:take AS int), attempt = step.attempt + CAST(:take AS int),
+        node = CASE WHEN :take THEN :node ELSE step.node END,
+        pid = CASE WHEN :take THEN :pid ELSE step.pid END,
+        lease_until = CASE WHEN :take THEN clock_timestamp() + make_interval(secs => :lease_s) END,
+        idle_deadline = CASE WHEN :take THEN clock_timestamp() + make_interval(secs => :idle_s) END,
+        started_at = CASE WHEN :take THEN clock_timestamp() END
+    FROM done
+    WHERE step.job_id = done.job_id AND step.position = :position + 1
+        AND step.chain = :chain AND step.status = 'pending'
+    RETURNING step.*
+), moved AS (
+    UPDATE job SET
+        event_seq = event_seq + CASE WHEN ahead.ends OR :take THEN 2 ELSE 1 END,
+        progress = CASE WHEN ahead.ends THEN 1.0
+            ELSE greatest(progress, (:position + 1.0) / ahead.parts) END,
+        finished_at = CASE WHEN ahead.ends THEN clock_timestamp() END,
+        error = CASE WHEN ahead.ends THEN NULL ELSE error END,
+        status = CASE
+            WHEN NOT ahead.ends THEN job.status
+            WHEN EXISTS (SELECT FROM step WHERE step.job_id = job.id AND step.status = 'failed')
+                THEN 'succeeded_degraded'
+            ELSE 'succeeded' END
+    FROM ahead, done WHERE job.id = ahead.id
+    RETURNING job.id, job.event_seq, job.status, ahead.ends
+), told AS (
+    INSERT INTO job_event (job_id, seq, type, data)
+    SELECT moved.id, moved.event_seq - CASE WHEN moved.ends OR :take THEN 1 ELSE 0 END,
+        'step.succeeded',
+        jsonb_strip_nulls(jsonb_build_object('step', done.name, 'item', nullif(done.item_key, '')))
+    FROM moved, done
+    UNION ALL
+    SELECT moved.id, moved.event_seq, 'job.' || moved.status,
+        jsonb_build_object('status', moved.status)
+    FROM moved WHERE moved.ends
+    UNION ALL
+    SELECT moved.id, moved.event_seq, 'step.started',
+        jsonb_build_object('step', opened.name, 'attempt', opened.attempt)
+    FROM moved, opened WHERE :take
+)
+SELECT moved.ends, opened.id, opened.position, opened.name, opened.item_key, opened.item_index,
+    opened.chain, opened.queue, opened.generation, opened.epoch, opened.attempt,
+    opened.max_attempts, opened.checkpoint, opened.answer
+FROM moved LEFT JOIN opened ON true
+""").bindparams(
+    bindparam("job", type_=Uuid()),
+    bindparam("step", type_=Uuid()),
+    bindparam("node", type_=Uuid()),
+    bindparam("pid", type_=Integer()),
+    bindparam("epoch", type_=BigInteger()),
+    bindparam("position", type_=Integer()),
+    bindparam("chain", type_=Integer()),
+    bindparam("take", type_=Boolean()),
+    bindparam("output", type_=JSONB()),
+    bindparam("lease_s", type_=Float()),
+    bindparam("idle_s", type_=Float()),
+)
+
+
+def claim(
+    conn: Connection,
+    job_id: UUID,
+    step_id: UUID,
+    generation: int,
+    *,
+    fingerprint: str,
+    taker: Taker,
+) -> Claim | None:
+    """Take the step for one attempt, or return None and change nothing.
+
+    None: it is done, taken, superseded, cancelled, or of another version of the pipeline.
+    """
+    row = conn.execute(
+        _claim,
+        {
+            "job": job_id,
+            "step": step_id,
+            "generation": generation,
+            "fingerprint": fingerprint,
+            **_values(taker),
+        },
+    ).one_or_none()
+    if row is None:
+        return None
+    return Claim(
+        job_id=job_id,
+        owner_id=row.owner_id,
+        pipeline=row.pipeline,
+        fingerprint=row.fingerprint,
+        input=row.input,
+        parts=row.parts,
+        **_of_step(row),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What came after a success: the next step of the chain, ready or already taken, or the end."""
+
+    opened: list[Opened]
+    taken: Claim | None
+
+
+def advance(
+    conn: Connection, held: Claim, output: Json, *, taker: Taker, take: bool
+) -> Advanced | None:
+    """Record a step's success and open the next of its chain, or end the job, in one statement.
+
+    With `take` the next step is taken at once by the same worker. None, with nothing changed, when
+    it is not as simple as that: `transitions.complete` then says what is.
+    """
+    if held.chain is None:
+        return None
+    row = conn.execute(
+        _advance,
+        {
+            "job": held.job_id,
+            "step": held.step_id,
+            "epoch": held.epoch,
+            "position": held.position,
+            "chain": held.chain,
+            "output": output,
+            "take": take,
+            **_values(taker),
+        },
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.id is None:
+        return Advanced([], None)
+    if take:
+        return Advanced([], replace(held, **_of_step(row)))
+    opened = Opened(row.id, row.name, row.queue, row.generation, in_chain=True)
+    return Advanced([opened], None)
+
+
+def taken_after(conn: Connection, held: Claim, *, taker: Taker) -> Claim | None:
+    """Return the claim on the step after `held` that `advance` took, as it stands in Postgres."""
+    row = conn.execute(
+        select(step).where(
+            step.c.job_id == held.job_id,
+            step.c.position == held.position + 1,
+            step.c.chain == held.chain,
+            step.c.status == StepStatus.RUNNING,
+            step.c.node == taker.node,
+            step.c.pid == taker.pid,
+        )
+    ).one_or_none()
+    return None if row is None else replace(held, **_of_step(row))
+
+
+def _values(taker: Taker) -> dict[str, Any]:
+    return {
+        "node": taker.node,
+        "pid": taker.pid,
+        "lease_s": taker.lease_s,
+        "idle_s": taker.idle_s,
+    }
+
+
+def _of_step(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "step_id": row.id,
+        "position": row.position,
+        "name": row.name,
+        "item_key": row.item_key,
+        "item_index": row.item_index,
+        "chain": row.chain,
+        "queue": row.queue,
+        "epoch": row.epoch,
+        "attempt": row.attempt,
+        "max_attempts": row.max_attempts,
+        "checkpoint": row.checkpoint,
+        "answer": row.answer,
+    }
