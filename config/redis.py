@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from functools import cache
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from config.settings import Settings, settings
 
 logger = logging.getLogger(__name__)
 
+GATHER_S = 0.01  # what happens to a job within so short a time is announced once
 BACKLOG = 10_000  # jobs whose news wait to be announced; beyond that followers poll
 
 
@@ -71,12 +73,12 @@ class _Announcer:
             with self.wake:
                 while not self.news:
                     self.wake.wait()
+            time.sleep(GATHER_S)
+            with self.wake:
                 batch, self.news = self.news, {}
             try:
-                pipe = client().pipeline(transaction=False)
                 for job_id in batch:
-                    pipe.publish(channel(job_id), b"")
-                pipe.execute()
+                    client().publish(channel(job_id), b"")
             except (redis.RedisError, OSError):
                 logger.debug("Redis is away; followers read the log by themselves")
 

@@ -6,7 +6,16 @@ from typing import Any
 from uuid import UUID
 
 import uuid6
-from sqlalchemy import Column, ColumnElement, DateTime, Interval, func
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    DateTime,
+    Interval,
+    TextClause,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -47,6 +56,11 @@ def jsonb(*, nullable: bool = True, default: str | None = None) -> Any:
 def one_of(values: type[StrEnum]) -> str:
     """Return the values of an enum as SQL lists them, for CHECK constraints."""
     return ", ".join(f"'{value}'" for value in values)
+
+
+def one_statement(sql: str, *parameters: BindParameter[Any]) -> TextClause:
+    """Return a statement as short as it can be: psycopg parses those over 4 KB each time anew."""
+    return text(" ".join(sql.split())).bindparams(*parameters)
 
 
 def seconds(amount: float | ColumnElement[float]) -> ColumnElement[timedelta]:

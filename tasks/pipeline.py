@@ -198,6 +198,21 @@ class Pipeline:
         assert spec.each is not None
         return self._items(spec, self.load(conn, job_id, [spec.each.over])[spec.each.over])
 
+    def sources(self, spec: Spec) -> set[Type]:
+        """Return the types of earlier steps' outputs that a step is carried out from."""
+        wanted = {type_ for type_ in spec.needs.values() if type_ in self.producers}
+        return wanted | ({spec.each.over} - {self.input} if spec.each else set())
+
+    def singles(self, spec: Spec) -> list[str]:
+        """Return the names of the steps behind `sources`, but for those that are an `each`."""
+        producers = [self.producers[source] for source in self.sources(spec)]
+        return [one.name for one in producers if not one.each]
+
+    def parsed(self, outputs: dict[str, Json]) -> dict[Type, Any]:
+        """Return outputs of steps that are no `each` by their types, given by the steps' names."""
+        found = [(self.steps[name], output) for name, output in outputs.items()]
+        return {spec.result: spec.gives.model_validate(output) for spec, output in found}
+
     def load(self, conn: Connection, job_id: UUID, wanted: list[Type]) -> dict[Type, Any]:
         """Return outputs of earlier steps by the type that a step asks for."""
         specs = {self.producers[one].name: one for one in wanted if one in self.producers}

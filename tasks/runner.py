@@ -52,16 +52,16 @@ RECORD_FOR_S = 120.0  # how long a finished attempt waits for Postgres to take i
 ELSEWHERE_S = 1.0  # a step of another version of its pipeline waits so long for another worker
 
 
-def carry_out(pipeline: Pipeline, job_id: UUID, step_id: UUID, generation: int) -> bool:
+def carry_out(pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, generation: int) -> bool:
     """Run a step, and in a fused pipeline those that follow it on the same queue.
 
     Returns whether the Celery chain may go on: not after a lost claim or a step without success.
     """
-    known: dict[Any, Any] = {}
     failpoint("before_claim")
-    claim = _claim(pipeline, job_id, step_id, generation)
+    claim = _claim(pipeline, spec, job_id, step_id, generation)
     if claim is None:
         return _succeeded_already(pipeline, step_id)
+    known: dict[Any, Any] = {}
     while True:
         announce(job_id)
         failpoint("claimed")
@@ -79,10 +79,18 @@ def carry_out(pipeline: Pipeline, job_id: UUID, step_id: UUID, generation: int) 
         claim = after.taken
 
 
-def _claim(pipeline: Pipeline, job_id: UUID, step_id: UUID, generation: int) -> Claim | None:
+def _claim(
+    pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, generation: int
+) -> Claim | None:
     with single_statement() as conn:
         return claims.claim(
-            conn, job_id, step_id, generation, fingerprint=pipeline.fingerprint, taker=_taker()
+            conn,
+            job_id,
+            step_id,
+            generation,
+            fingerprint=pipeline.fingerprint,
+            taker=_taker(),
+            needs=pipeline.singles(spec),
         )
 
 
@@ -159,11 +167,8 @@ def _arguments(
         Ask: Ask(attempt),
         Tokens: tokens,
     }
-    wanted = {type_ for type_ in spec.needs.values() if type_ is not Session}
-    sources = {type_ for type_ in wanted if type_ in pipeline.producers}
-    if spec.each:
-        sources |= {spec.each.over} - {pipeline.input}
-    missing = [source for source in sources if source not in known]
+    known.update(pipeline.parsed(claim.outputs))
+    missing = [source for source in pipeline.sources(spec) if source not in known]
     if missing:
         with connection() as conn:
             known.update(pipeline.load(conn, claim.job_id, missing))
@@ -171,7 +176,7 @@ def _arguments(
     if spec.each:
         items = getattr(made[spec.each.over], spec.each.items)
         made[item_type(spec.each)] = items[claim.item_index]
-    made.update({type_: TOOLS[type_].provide() for type_ in wanted if type_ in TOOLS})
+    made.update({tool: TOOLS[tool].provide() for tool in spec.needs.values() if tool in TOOLS})
     return {name: made[type_] for name, type_ in spec.needs.items() if type_ is not Session}
 
 

@@ -1,5 +1,6 @@
 """What a Celery worker adds to the app: the pipelines' tasks, the node's heart, the dispatcher."""
 
+import gc
 import json
 import logging
 from collections.abc import Iterable
@@ -32,7 +33,7 @@ def register(pipeline: Pipeline, spec: Spec) -> None:
 
     @app.task(bind=True, name=f"{pipeline.name}.{spec.name}", queue=spec.options.queue)
     def task(self: "Task[Any, Any]", job_id: str, step_id: str, generation: int) -> None:
-        if not carry_out(pipeline, UUID(job_id), UUID(step_id), generation):
+        if not carry_out(pipeline, spec, UUID(job_id), UUID(step_id), generation):
             self.request.chain = None
 
 
@@ -67,6 +68,7 @@ class NodeStep(bootsteps.StartStopStep):
         self.forks = parent.pool_cls.__module__.endswith("prefork")
         if settings.engine.preload and self.forks:
             preload(self.queues)  # steps are made before the pool forks, so its children share it
+        gc.freeze()  # what is loaded by now stays: no collection looks at it, no child copies it
 
     def start(self, parent: Any) -> None:
         """Begin to beat and to dispatch."""

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import UUID
 
 import httpx
 
@@ -27,13 +26,15 @@ def drain(limit: int = 500) -> int:
             return done
         for hint in hints:
             for link in (hint, *hint.then):
-                if not run(link.pipeline, link.job_id, link.step_id, link.generation):
+                if not run(link):
                     break
     raise AssertionError("there is no end to it")
 
 
-def run(pipeline: str, job_id: UUID, step_id: UUID, generation: int) -> bool:
-    return carry_out(REGISTRY[pipeline], job_id, step_id, generation)
+def run(hint: dispatch.Hint) -> bool:
+    pipeline = REGISTRY[hint.pipeline]
+    spec = pipeline.steps[hint.name]
+    return carry_out(pipeline, spec, hint.job_id, hint.step_id, hint.generation)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 Each is one round trip. Both lock the job's row before any step's row, as all transitions do.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -13,14 +14,16 @@ from sqlalchemy import (
     Connection,
     Float,
     Integer,
-    Row,
+    String,
     Uuid,
     bindparam,
+    func,
+    literal_column,
     select,
-    text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from models.base import one_statement
 from models.jobs.plan import Json, Opened
 from models.jobs.tables import StepStatus, step
 
@@ -51,6 +54,7 @@ class Claim:
     max_attempts: int
     checkpoint: Json | None
     answer: Json | None
+    outputs: dict[str, Json]  # of earlier steps, as far as they were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ class Taker:
     idle_s: float
 
 
-_claim = text("""
+_claim = one_statement(
+    """
 WITH live AS MATERIALIZED (
     SELECT id FROM job
     WHERE id = :job AND fingerprint = :fingerprint
@@ -91,12 +96,13 @@ WITH live AS MATERIALIZED (
             'step', taken.name, 'item', nullif(taken.item_key, ''), 'attempt', taken.attempt))
     FROM taken, started
 )
-SELECT started.pipeline, started.fingerprint, started.owner_id, started.input, started.parts,
-    taken.id, taken.job_id, taken.position, taken.name, taken.item_key, taken.item_index,
-    taken.chain, taken.queue, taken.epoch, taken.attempt, taken.max_attempts, taken.checkpoint,
-    taken.answer
+SELECT to_jsonb(started), to_jsonb(taken), (
+    SELECT jsonb_object_agg(step.name, step.output) FROM step
+    WHERE step.job_id = taken.job_id AND step.name = ANY(:needs) AND step.status = 'succeeded'
+)
 FROM taken, started
-""").bindparams(
+""",
+    bindparam("needs", type_=ARRAY(String())),
     bindparam("job", type_=Uuid()),
     bindparam("step", type_=Uuid()),
     bindparam("node", type_=Uuid()),
@@ -107,7 +113,8 @@ FROM taken, started
 )
 
 # Only where the next position is one step of the same chain, or the job ends: `ahead` decides.
-_advance = text("""
+_advance = one_statement(
+    """
 WITH ahead AS MATERIALIZED (
     SELECT id, parts, parts = :position + 1 AS ends FROM job
     WHERE id = :job AND cancel_requested_at IS NULL AND (
@@ -167,11 +174,8 @@ WITH ahead AS MATERIALIZED (
         jsonb_build_object('step', opened.name, 'attempt', opened.attempt)
     FROM moved, opened WHERE :take
 )
-SELECT moved.ends, opened.id, opened.position, opened.name, opened.item_key, opened.item_index,
-    opened.chain, opened.queue, opened.generation, opened.epoch, opened.attempt,
-    opened.max_attempts, opened.checkpoint, opened.answer
-FROM moved LEFT JOIN opened ON true
-""").bindparams(
+SELECT to_jsonb(opened) FROM moved LEFT JOIN opened ON true
+""",
     bindparam("job", type_=Uuid()),
     bindparam("step", type_=Uuid()),
     bindparam("node", type_=Uuid()),
@@ -194,9 +198,11 @@ def claim(
     *,
     fingerprint: str,
     taker: Taker,
+    needs: Sequence[str] = (),
 ) -> Claim | None:
     """Take the step for one attempt, or return None and change nothing.
 
+    `needs` names earlier steps, none of them an `each`, whose outputs come along.
     None: it is done, taken, superseded, cancelled, or of another version of the pipeline.
     """
     row = conn.execute(
@@ -206,19 +212,22 @@ def claim(
             "step": step_id,
             "generation": generation,
             "fingerprint": fingerprint,
+            "needs": list(needs),
             **_values(taker),
         },
     ).one_or_none()
     if row is None:
         return None
+    started, taken, outputs = row
     return Claim(
         job_id=job_id,
-        owner_id=row.owner_id,
-        pipeline=row.pipeline,
-        fingerprint=row.fingerprint,
-        input=row.input,
-        parts=row.parts,
-        **_of_step(row),
+        owner_id=UUID(started["owner_id"]),
+        pipeline=started["pipeline"],
+        fingerprint=started["fingerprint"],
+        input=started["input"],
+        parts=started["parts"],
+        outputs=outputs or {},
+        **_of_step(taken),
     )
 
 
@@ -255,18 +264,21 @@ def advance(
     ).one_or_none()
     if row is None:
         return None
-    if row.id is None:
+    (after,) = row
+    if after is None:
         return Advanced([], None)
     if take:
-        return Advanced([], replace(held, **_of_step(row)))
-    opened = Opened(row.id, row.name, row.queue, row.generation, in_chain=True)
-    return Advanced([opened], None)
+        return Advanced([], replace(held, outputs={}, **_of_step(after)))
+    step_id, generation = UUID(after["id"]), after["generation"]
+    return Advanced(
+        [Opened(step_id, after["name"], after["queue"], generation, in_chain=True)], None
+    )
 
 
 def taken_after(conn: Connection, held: Claim, *, taker: Taker) -> Claim | None:
     """Return the claim on the step after `held` that `advance` took, as it stands in Postgres."""
     row = conn.execute(
-        select(step).where(
+        select(func.to_jsonb(literal_column("step"))).where(
             step.c.job_id == held.job_id,
             step.c.position == held.position + 1,
             step.c.chain == held.chain,
@@ -274,8 +286,8 @@ def taken_after(conn: Connection, held: Claim, *, taker: Taker) -> Claim | None:
             step.c.node == taker.node,
             step.c.pid == taker.pid,
         )
-    ).one_or_none()
-    return None if row is None else replace(held, **_of_step(row))
+    ).scalar_one_or_none()
+    return None if row is None else replace(held, outputs={}, **_of_step(row))
 
 
 def _values(taker: Taker) -> dict[str, Any]:
@@ -287,18 +299,7 @@ def _values(taker: Taker) -> dict[str, Any]:
     }
 
 
-def _of_step(row: Row[Any]) -> dict[str, Any]:
-    return {
-        "step_id": row.id,
-        "position": row.position,
-        "name": row.name,
-        "item_key": row.item_key,
-        "item_index": row.item_index,
-        "chain": row.chain,
-        "queue": row.queue,
-        "epoch": row.epoch,
-        "attempt": row.attempt,
-        "max_attempts": row.max_attempts,
-        "checkpoint": row.checkpoint,
-        "answer": row.answer,
-    }
+def _of_step(row: Json) -> dict[str, Any]:
+    told = ("position", "name", "item_key", "item_index", "chain", "queue", "epoch", "attempt")
+    kept = ("max_attempts", "checkpoint", "answer")
+    return {"step_id": UUID(row["id"])} | {name: row[name] for name in told + kept}

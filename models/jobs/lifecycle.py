@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, update
+from sqlalchemy import Connection, DateTime, String, Uuid, bindparam, func, update
+from sqlalchemy.dialects.postgresql import JSONB
 
-from models.base import new_id
+from models.base import new_id, one_statement
 from models.errors import Conflict, NotFound
 from models.jobs.plan import (
     Expand,
@@ -54,20 +55,48 @@ class NewJob:
     forked_from: UUID | None = None
 
 
+_STEP = (
+    "id, job_id, position, name, item_key, item_index, optional, fan_out, chain, queue, priority, "
+    "status, generation, attempt, max_attempts, epoch, output"
+)
+_insert_job = one_statement(
+    f"""
+WITH new AS (
+    INSERT INTO job (
+        id, pipeline, fingerprint, owner_id, input, parts, fused, priority, public_id, deadline_at,
+        parent_id, forked_from, status, event_seq, progress
+    ) VALUES (
+        :id, :pipeline, :fingerprint, :owner_id, :input, :parts, :fused, :priority, :public_id,
+        :deadline_at, :parent_id, :forked_from, 'queued', 1, 0
+    )
+), plan AS (
+    INSERT INTO step ({_STEP})
+    SELECT {_STEP} FROM jsonb_populate_recordset(NULL::step, :steps)
+)
+INSERT INTO job_event (job_id, seq, type, data)
+VALUES (:id, 1, 'job.queued', jsonb_build_object('pipeline', :pipeline, 'status', 'queued'))
+""",  # noqa: S608 — the columns are ours
+    bindparam("id", type_=Uuid()),
+    bindparam("pipeline", type_=String()),
+    bindparam("owner_id", type_=Uuid()),
+    bindparam("input", type_=JSONB()),
+    bindparam("deadline_at", type_=DateTime(timezone=True)),
+    bindparam("parent_id", type_=Uuid()),
+    bindparam("forked_from", type_=Uuid()),
+    bindparam("steps", type_=JSONB()),
+)
+
+
 def insert_job(conn: Connection, new: NewJob, steps: Sequence[NewStep]) -> tuple[UUID, list[UUID]]:
     """Insert a job with its plan and its first event; return its id and its ready steps' ids.
 
     Nothing is published yet. A plan that is empty, because its items are none, has succeeded.
     """
     job_id = new_id()
-    values = {name: getattr(new, name) for name in NewJob.__slots__}
-    conn.execute(
-        insert(job).values(**values, id=job_id, status=JobStatus.QUEUED, event_seq=1, progress=0)
-    )
     rows = [step_values(job_id, row, priority=new.priority) for row in steps]
-    if rows:
-        conn.execute(insert(step), rows)
-    log(conn, job_id, 1, "job.queued", {"pipeline": new.pipeline, "status": JobStatus.QUEUED})
+    values = {name: getattr(new, name) for name in NewJob.__slots__}
+    told = [row | {"id": str(row["id"]), "job_id": str(job_id)} for row in rows]
+    conn.execute(_insert_job, values | {"id": job_id, "steps": told})
     return job_id, [row["id"] for row in rows if row["status"] is StepStatus.READY]
 
 
