@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 from bench.figures import Figure, compared, median
 from bench.servers import ROOT, worker
@@ -34,16 +35,16 @@ def measure(scale: float) -> list[Figure]:
     ):
         contenders: dict[str, Callable[[str, int], None]] = {
             "bare Celery": partial(_each, start_chain),
-            "unfused": partial(_each, partial(_start, line)),
-            "fused": partial(_each, partial(_start, fused)),
+            "unfused": partial(_each, partial(start, line)),
+            "fused": partial(_each, partial(start, fused)),
             "DBOS queue": partial(ask_dbos, "queue"),
             "DBOS direct": partial(ask_dbos, "direct"),
         }
         rates: dict[str, list[float]] = {name: [] for name in contenders}
         for number in range(ROUNDS + 1):
-            for name, start in contenders.items():
+            for name, begin in contenders.items():
                 jobs = 20 if number == 0 else max(20, int(JOBS * scale))
-                rate = _timed(start, jobs)
+                rate = _timed(begin, jobs)
                 if number:  # the first round warms up
                     rates[name].append(rate)
     return _figures(rates)
@@ -73,11 +74,11 @@ def _figures(rates: dict[str, list[float]]) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _timed(start: Callable[[str, int], None], jobs: int) -> float:
+def _timed(begin: Callable[[str, int], None], jobs: int) -> float:
     """Return pipelines per second."""
     run = uuid4().hex
     began = time.monotonic()
-    start(run, jobs)
+    begin(run, jobs)
     while (done := count(run)) < 4 * jobs:
         if time.monotonic() - began > 60:
             raise TimeoutError(f"{done} of {4 * jobs} steps within a minute")
@@ -85,20 +86,20 @@ def _timed(start: Callable[[str, int], None], jobs: int) -> float:
     return jobs / (time.monotonic() - began)
 
 
-def _each(start: Callable[[str], None], run: str, jobs: int) -> None:
+def _each(begin: Callable[[str], object], run: str, jobs: int) -> None:
     for _ in range(jobs):
-        start(run)
+        begin(run)
 
 
-def _start(pipeline: "object", run: str) -> None:
+def start(pipeline: Any, run: str) -> UUID:
+    """Start one job, as a route does, and return its id."""
     from bench.pipelines import Run
     from config.db import transaction
     from models.accounts import LOCAL_USER_ID
-    from tasks.pipeline import Pipeline
 
-    assert isinstance(pipeline, Pipeline)
     with transaction() as session:
-        pipeline.start(session, Run(run=run), owner=LOCAL_USER_ID)
+        job = pipeline.start(session, Run(run=run), owner=LOCAL_USER_ID)
+        return UUID(str(job.id))
 
 
 @contextmanager

@@ -37,7 +37,7 @@ _clients: dict[int, "redis.Redis"] = {}
 def _redis() -> "redis.Redis":
     pid = os.getpid()  # also after a fork
     if pid not in _clients:
-        _clients[pid] = redis.Redis.from_url(os.environ["REDIS_URL"])
+        _clients[pid] = redis.Redis.from_url(os.environ["REDIS_URL"], socket_timeout=120)
     return _clients[pid]
 
 
