@@ -27,6 +27,9 @@ from tasks.toolbox import TOOLS
 
 logger = logging.getLogger(__name__)
 
+# The pool should see a child's death at once, misses many, and looks by itself every 5 s only.
+CHILDREN_EVERY_S = 0.25
+
 
 def register(pipeline: Pipeline, spec: Spec) -> None:
     """Make a step a Celery task, under the name by which operators know it."""
@@ -74,6 +77,8 @@ class NodeStep(bootsteps.StartStopStep):
         """Begin to beat and to dispatch."""
         if settings.engine.preload and not self.forks:
             Thread(target=preload, args=[self.queues], name="preload", daemon=True).start()
+        if self.forks:
+            parent.hub.call_repeatedly(CHILDREN_EVERY_S, parent.pool._pool.maintain_pool)
         heart = node.Heart({name: parent.concurrency for name in self.queues})
         self.threads = [heart, Dispatcher()]
         for thread in self.threads:
