@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import books, dialects, jobs, ops
+from api import dialects, jobs, ops
+from api.books import conversations, library
 from api.limits import BodyLimit
 from api.streams import Hub
 
@@ -24,5 +25,5 @@ app = FastAPI(
 )
 app.add_middleware(BodyLimit)
 dialects.install(app)
-for _part in (ops, jobs, books):
+for _part in (ops, jobs, library, conversations):
     app.include_router(_part.router)

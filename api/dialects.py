@@ -12,15 +12,28 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from api.streams import Ended, Event
-from models.errors import DomainError, Unavailable
+from models.errors import Conflict, DomainError, Unavailable
 from models.jobs.streams import RESET, TOKEN, Entry
 
 logger = logging.getLogger(__name__)
 
 ErrorBody = Callable[[str, str, int, dict[str, Any]], dict[str, Any]]
+
+
+class Changed(Conflict):
+    """What this request builds on has changed meanwhile. Try again."""
+
+    code = "changed_meanwhile"
+
+
+class StoreAway(Unavailable):
+    """The database cannot be reached at the moment."""
+
+    code = "database_unavailable"
 
 
 def _problem(code: str, message: str, status: int, details: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +106,16 @@ async def refuse_http(request: Request, error: Exception) -> JSONResponse:
     return answer
 
 
+async def excuse(request: Request, error: Exception) -> JSONResponse:
+    """Answer a failure of Postgres: 503 when it is away, 409 when a row has changed meanwhile."""
+    logger.warning("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
+    if isinstance(error, IntegrityError):
+        return await refuse(request, Changed())
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return await refuse(request, StoreAway(retry_after_s=1))
+    return await apologise(request, error)
+
+
 async def apologise(request: Request, error: Exception) -> JSONResponse:
     """Answer a bug without telling its inside."""
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
@@ -104,6 +127,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(DomainError, refuse)
     app.add_exception_handler(RequestValidationError, refuse_body)
     app.add_exception_handler(HTTPException, refuse_http)
+    app.add_exception_handler(SQLAlchemyError, excuse)
     app.add_exception_handler(Exception, apologise)
 
 

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
@@ -75,12 +74,12 @@ class StreamToken(BaseModel):
     url: str
 
 
-def accepted(job: JobPublic, *, replayed: bool = False, status: int = 202) -> JSONResponse:
+def accepted(job: JobPublic, *, replayed: bool = False, status: int = 202) -> Response:
     """Return the answer to a request that has started a job."""
     headers = {"Location": f"/jobs/{job.id}"} | (
         {"Idempotent-Replayed": "true"} if replayed else {}
     )
-    return JSONResponse(job.model_dump(mode="json"), status_code=status, headers=headers)
+    return Response(job.model_dump_json(), status, headers, "application/json")
 
 
 @router.get("/pipelines")
@@ -103,11 +102,10 @@ def _start(
 ) -> tuple[JobPublic, bool]:
     operation = get_startable(pipeline)
     with transaction() as session:
-        digest = idempotency.request_hash([pipeline, input])
         scope: dict[str, Any] = {
             "owner": owner,
             "route": f"POST /jobs/{pipeline}",
-            "digest": digest,
+            "digest": idempotency.request_hash([pipeline, input]) if key else "",
         }
         if key and (old := idempotency.replay(session, key=key, **scope)):
             return describe(session, old), True

@@ -84,7 +84,7 @@ def tell(run: Run) -> Rung:
     return Rung()
 
 
-single = Pipeline("bench.single", tell, input=Run)
+single = Pipeline("bench.single", tell, input=Run, startable=True)
 
 
 class Waited(BaseModel):

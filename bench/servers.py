@@ -28,14 +28,25 @@ with transaction() as session:
 POOLS = {"io": "threads", "cpu": "prefork", "stream": "threads"}
 
 
+_valkey: EmbeddedValkey | None = None
+
+
+def valkey_server() -> EmbeddedValkey:
+    """Return the Valkey of `servers`, for those who stop it or make it hang."""
+    assert _valkey is not None
+    return _valkey
+
+
 @contextmanager
 def servers() -> Iterator[None]:
     """Start the stores and migrate; `DATABASE_URL` and `REDIS_URL` of this process name them.
 
     Call it before anything that reads the settings is imported.
     """
+    global _valkey
     with tempfile.TemporaryDirectory() as folder:
         postgres, valkey = EmbeddedPostgres(Path(folder)), EmbeddedValkey(Path(folder))
+        _valkey = valkey
         try:
             os.environ |= {
                 "LONGRUN_ENV_FILE": os.devnull,

@@ -18,6 +18,7 @@ from config.settings import Settings, settings
 logger = logging.getLogger(__name__)
 
 GATHER_S = 0.01  # what happens to a job within so short a time is announced once
+AWAY_S = 0.5
 BACKLOG = 10_000  # jobs whose news wait to be announced; beyond that followers poll
 
 
@@ -81,6 +82,7 @@ class _Announcer:
                     client().publish(channel(job_id), b"")
             except (redis.RedisError, OSError):
                 logger.debug("Redis is away; followers read the log by themselves")
+                time.sleep(AWAY_S)
 
 
 _lock = threading.Lock()

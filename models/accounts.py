@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid5
 
-from sqlalchemy import CheckConstraint, Column, String
+from sqlalchemy import CheckConstraint, Column, Connection, String
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, Session, SQLModel, select
 
@@ -107,6 +107,12 @@ def trusted_id(raw: str) -> UUID:
         return UUID(raw)
     except ValueError:
         return uuid5(_TRUSTED_IDS, raw)
+
+
+def is_active(conn: Connection, user_id: UUID) -> bool:
+    """Say whether there is an account with this id that is switched on."""
+    query = select(User.active).where(User.id == user_id)
+    return bool(conn.execute(query).scalar_one_or_none())
 
 
 def provision_user(session: Session, user_id: UUID) -> User:

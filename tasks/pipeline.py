@@ -153,12 +153,14 @@ class Pipeline:
             **more,
         )
         conn = session.connection()
-        job_id, ready = lifecycle.insert_job(conn, new, steps)
+        job, ready = lifecycle.insert_job(conn, new, steps)
+        session.add(job)
         if not ready:  # a fork, or a pipeline that begins with `each`
             first = min(row.position for row in steps if row.status is StepStatus.PENDING)
-            ready = lifecycle.open_first(conn, job_id, first, self.expand)
-        tell_after_commit(session, job_id, ready)
-        return session.get_one(Job, job_id)
+            ready = lifecycle.open_first(conn, job.id, first, self.expand)
+            session.refresh(job)
+        tell_after_commit(session, job.id, ready)
+        return job
 
     def _plan(self) -> list[NewStep]:
         first = [spec for spec in self.specs if spec.position == 0 and not spec.each]

@@ -57,6 +57,8 @@ class _Publisher:
         """Mark what is asked for as published, as far as there is room."""
         limits = self.current_limits()
         steps = [one for one in batch if isinstance(one, UUID)]
+        if not limits:  # nobody works
+            return []
         with connection() as conn:
             hints = dispatch.take(conn, steps, limits) if steps else []
             for name in {one for one in batch if isinstance(one, str)} & limits.keys():

@@ -53,8 +53,10 @@ def _valkey_server() -> None:
 @pytest.fixture
 def database_url(_postgres_server: None) -> Iterator[str]:
     """The URL of a migrated, empty database; the one that `settings.database.url` names."""
+    from api import deps
     from config.db import engine
 
+    deps.forget_known()
     _execute(f"DROP DATABASE IF EXISTS {environment.DATABASE} WITH (FORCE)")
     _execute(f"CREATE DATABASE {environment.DATABASE} TEMPLATE {TEMPLATE}")
     yield os.environ["DATABASE_URL"]

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from api.deps import Limit, Owner, SessionDep, WaitingOwner
-from api.dialects import BOOKS
+from api.dialects import BOOKS, dialect
 from api.jobs import IdempotencyKey
 from api.sse import CursorDep, EventStream, follow
 from config.db import transaction
@@ -29,7 +29,7 @@ from models.jobs import idempotency
 from models.jobs.queries import JobNotFound
 from pipelines.books.chat import Say, chat
 
-router = APIRouter()
+router = APIRouter(tags=["books"], dependencies=[Depends(dialect("books"))])
 
 
 class SessionCreate(BaseModel):

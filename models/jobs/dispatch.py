@@ -59,6 +59,8 @@ def take(conn: Connection, step_ids: Sequence[UUID], limits: Mapping[str, int]) 
     """
     room = {queue: limits[queue] - _on_their_way(conn, queue, limits[queue]) for queue in limits}
     queues = [queue for queue, free in room.items() if free > 0]
+    if not queues:
+        return []
     return _mark(conn, step.c.id.in_(step_ids) & step.c.queue.in_(queues) & _due)
 
 

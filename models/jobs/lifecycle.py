@@ -8,8 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, DateTime, String, Uuid, bindparam, func, update
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import make_transient_to_detached
 
-from models.base import new_id, one_statement
+from models.base import one_statement
 from models.errors import Conflict, NotFound
 from models.jobs.plan import (
     Expand,
@@ -23,7 +24,7 @@ from models.jobs.plan import (
     place,
     step_values,
 )
-from models.jobs.tables import TERMINAL, JobStatus, StepStatus, job, step
+from models.jobs.tables import TERMINAL, Job, JobStatus, StepStatus, job, step
 
 
 class NotResumable(Conflict):
@@ -64,10 +65,10 @@ _insert_job = one_statement(
 WITH new AS (
     INSERT INTO job (
         id, pipeline, fingerprint, owner_id, input, parts, fused, priority, public_id, deadline_at,
-        parent_id, forked_from, status, event_seq, progress
+        parent_id, forked_from, created_at, status, event_seq, progress
     ) VALUES (
         :id, :pipeline, :fingerprint, :owner_id, :input, :parts, :fused, :priority, :public_id,
-        :deadline_at, :parent_id, :forked_from, 'queued', 1, 0
+        :deadline_at, :parent_id, :forked_from, :created_at, 'queued', 1, 0
     )
 ), plan AS (
     INSERT INTO step ({_STEP})
@@ -81,23 +82,26 @@ VALUES (:id, 1, 'job.queued', jsonb_build_object('pipeline', :pipeline, 'status'
     bindparam("owner_id", type_=Uuid()),
     bindparam("input", type_=JSONB()),
     bindparam("deadline_at", type_=DateTime(timezone=True)),
+    bindparam("created_at", type_=DateTime(timezone=True)),
     bindparam("parent_id", type_=Uuid()),
     bindparam("forked_from", type_=Uuid()),
     bindparam("steps", type_=JSONB()),
 )
 
 
-def insert_job(conn: Connection, new: NewJob, steps: Sequence[NewStep]) -> tuple[UUID, list[UUID]]:
-    """Insert a job with its plan and its first event; return its id and its ready steps' ids.
+def insert_job(conn: Connection, new: NewJob, steps: Sequence[NewStep]) -> tuple[Job, list[UUID]]:
+    """Insert a job with its plan and its first event; return it and its ready steps' ids.
 
-    Nothing is published yet. A plan that is empty, because its items are none, has succeeded.
+    Nothing is published yet. The job is as a session would have loaded it, but in none.
     """
-    job_id = new_id()
-    rows = [step_values(job_id, row, priority=new.priority) for row in steps]
     values = {name: getattr(new, name) for name in NewJob.__slots__}
-    told = [row | {"id": str(row["id"]), "job_id": str(job_id)} for row in rows]
-    conn.execute(_insert_job, values | {"id": job_id, "steps": told})
-    return job_id, [row["id"] for row in rows if row["status"] is StepStatus.READY]
+    made = Job(**values, status=JobStatus.QUEUED, event_seq=1)
+    rows = [step_values(made.id, row, priority=new.priority) for row in steps]
+    told = [row | {"id": str(row["id"]), "job_id": str(made.id)} for row in rows]
+    more = {"id": made.id, "created_at": made.created_at, "steps": told}
+    conn.execute(_insert_job, values | more)
+    make_transient_to_detached(made)
+    return made, [row["id"] for row in rows if row["status"] is StepStatus.READY]
 
 
 def open_first(conn: Connection, job_id: UUID, position: int, expand: Expand) -> list[UUID]:
