@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from bench.work import ring
 from tasks.pipeline import Pipeline, step
-from tasks.tools import Progress, Tokens
+from tasks.tools import LLM, Message, Progress, Tokens
 
 WORK = text("INSERT INTO bench_work (run, step) VALUES (:run, :step)")
 LONG_S = 30.0  # nothing here runs that long undisturbed
@@ -135,4 +135,12 @@ def _words(seconds: float) -> Iterator[str]:
         yield "word "
 
 
+@step(queue="stream")
+def relay(run: Run, llm: LLM, tokens: Tokens) -> Spoken:
+    """Pass a model's answer on."""
+    asked = [Message(role="user", content=run.run)]
+    return Spoken(text=tokens.write(llm.stream(asked, purpose="chat")))
+
+
+relaying = Pipeline("bench.relaying", relay, input=Run, fused=True)
 speaking = Pipeline("bench.speaking", speak, input=Run, fused=True)

@@ -67,12 +67,16 @@ def servers() -> Iterator[None]:
 
 @contextmanager
 def process(command: str, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run `python -m <command>` in a session of its own, until the block ends."""
+    """Run `python -m <command>` in a session of its own, until the block ends.
+
+    A variable of `environment` that is empty is not set at all.
+    """
+    variables = {**os.environ, "REMAP_SIGTERM": "SIGQUIT", **environment}
     with tempfile.TemporaryFile() as log:
         started = subprocess.Popen(
             [sys.executable, "-m", *command.split()],
             cwd=ROOT,
-            env={**os.environ, "REMAP_SIGTERM": "SIGQUIT", **environment},
+            env={name: value for name, value in variables.items() if value},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -107,13 +111,18 @@ def worker(
 @contextmanager
 def web(app: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
     """Run one API process; yield its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     command = f"uvicorn {app} --port {port} --log-level warning --backlog 4096"
     with process(command) as started:
         wait_until(lambda: accepts(port), app)
         yield port, started
+
+
+def free_port() -> int:
+    """Return a local port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def accepts(port: int) -> bool:

@@ -1,7 +1,16 @@
-"""The API that also knows the benchmarks' pipelines, and an empty route to compare with."""
+"""The API that also knows the benchmarks' pipelines, and two routes to measure with."""
 
-import bench.pipelines  # noqa: F401 — declares them
+from uuid import UUID
+
+from fastapi import Response
+from starlette.concurrency import run_in_threadpool
+
 from api.app import app
+from api.deps import WaitingOwner
+from api.sse import CursorDep, follow
+from api.streams import ENGINE
+from bench.pipelines import Run, relaying
+from config.db import transaction
 
 __all__ = ["app"]
 
@@ -10,3 +19,14 @@ __all__ = ["app"]
 def do_nothing(body: dict[str, str]) -> dict[str, str]:
     """Take a body and answer."""
     return body
+
+
+@app.post("/bench/ask")
+async def ask(run: Run, owner: WaitingOwner, cursor: CursorDep) -> Response:
+    """Ask the model and stream its answer, as `POST /character/chat` does."""
+
+    def begin() -> UUID:
+        with transaction() as session:
+            return relaying.start(session, run, owner=owner).id
+
+    return await follow(await run_in_threadpool(begin), cursor, ENGINE)
