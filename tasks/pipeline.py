@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,8 @@ from sqlmodel import Session
 from config.redis import announce
 from models.base import now
 from models.errors import Conflict, NotFound, Unprocessable
-from models.jobs import lifecycle, running
+from models.jobs import dispatch, lifecycle, running
+from models.jobs.dispatch import Hint
 from models.jobs.plan import Json, NewStep
 from models.jobs.tables import Job, StepStatus
 from tasks import publisher
@@ -153,11 +155,16 @@ class Pipeline:
             **more,
         )
         conn = session.connection()
-        job, ready = lifecycle.insert_job(conn, new, steps)
+        first = [one for one in steps if one.status is StepStatus.READY]
+        published = len(first) == 1 and publisher.reserve(first[0].queue)
+        job, rows = lifecycle.insert_job(conn, new, steps, published=published)
         session.add(job)
+        ready: list[Hint | UUID] = [row["id"] for row in rows if row["status"] is StepStatus.READY]
+        if published:
+            ready = [dispatch.first_hint(rows, self.name, fused=self.fused)]
         if not ready:  # a fork, or a pipeline that begins with `each`
-            first = min(row.position for row in steps if row.status is StepStatus.PENDING)
-            ready = lifecycle.open_first(conn, job.id, first, self.expand)
+            position = min(row.position for row in steps if row.status is StepStatus.PENDING)
+            ready = [*lifecycle.open_first(conn, job.id, position, self.expand)]
             session.refresh(job)
         tell_after_commit(session, job.id, ready)
         return job
@@ -324,11 +331,11 @@ def get_startable(name: str) -> Pipeline:
     return found
 
 
-def tell_after_commit(session: Session, job_id: UUID, step_ids: list[UUID]) -> None:
+def tell_after_commit(session: Session, job_id: UUID, ready: Sequence[Hint | UUID]) -> None:
     """Once the session commits, send the steps' hints and tell whoever follows the job."""
 
     def tell(_: Session) -> None:
-        publisher.submit(step_ids)
+        publisher.submit(ready)
         announce(job_id)
 
     event.listen(session, "after_commit", tell, once=True)

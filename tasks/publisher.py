@@ -5,6 +5,7 @@ is full, the broker is away or the process dies, the dispatcher sends.
 """
 
 import logging
+import math
 import os
 import queue
 import threading
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 10_000  # step ids waiting to be sent; beyond that the dispatcher does it
 HINTS_PER_SLOT = 2  # one that runs and one that waits: more would only defeat priorities
-_LIMITS_AGE_S = 1.0
+_LOOK_EVERY_S = 1.0
 
 _broker_failures: tuple[type[Exception], ...] = (BrokerError, OSError)
 
@@ -37,9 +38,11 @@ class _Publisher:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.waiting: queue.Queue[UUID | str] = queue.Queue(BACKLOG)  # steps; queues to refill
+        # Hints that are marked as published, steps that are not, and names of queues to refill.
+        self.waiting: queue.Queue[Hint | UUID | str] = queue.Queue(BACKLOG)
         self.limits: dict[str, int] = {}
-        self.limits_read = 0.0
+        self.room: dict[str, int] = {}  # how many more hints may be on their way, by queue
+        self.read_at = -math.inf
         threading.Thread(target=self.run, name="publisher", daemon=True).start()
 
     def run(self) -> None:
@@ -49,40 +52,55 @@ class _Publisher:
             while len(batch) < 100 and not self.waiting.empty():
                 batch.append(self.waiting.get_nowait())
             try:
-                send(self.take(batch))
+                send([one for one in batch if isinstance(one, Hint)])
+                self.look()
+                send(self.take([one for one in batch if not isinstance(one, Hint)]))
             except DBAPIError:
                 logger.warning("Postgres is away; the dispatcher will send %d hints", len(batch))
 
     def take(self, batch: Sequence[UUID | str]) -> list[Hint]:
         """Mark what is asked for as published, as far as there is room."""
-        limits = self.current_limits()
-        steps = [one for one in batch if isinstance(one, UUID)]
-        if not limits:  # nobody works
+        if not (batch and self.limits):
             return []
+        steps = [one for one in batch if isinstance(one, UUID)]
         with connection() as conn:
-            hints = dispatch.take(conn, steps, limits) if steps else []
-            for name in {one for one in batch if isinstance(one, str)} & limits.keys():
-                hints += dispatch.take_due(conn, name, limits[name])
+            hints = dispatch.take(conn, steps, self.limits) if steps else []
+            for name in {one for one in batch if isinstance(one, str)} & self.limits.keys():
+                hints += dispatch.take_due(conn, name, self.limits[name])
         return hints
 
-    def current_limits(self) -> dict[str, int]:
-        """Return how many hints may be on their way by queue, at most a second old."""
-        if time.monotonic() - self.limits_read > _LIMITS_AGE_S:
-            with connection() as conn:
-                self.limits = hint_limits(
-                    nodes.slots(nodes.live_nodes(conn, within_s=settings.engine.dead_after_s))
-                )
-            self.limits_read = time.monotonic()
-        return self.limits
+    def look(self) -> None:
+        """Find out how many hints may be on their way and how many are, at most once a second."""
+        if time.monotonic() - self.read_at < _LOOK_EVERY_S:
+            return
+        self.read_at = time.monotonic()
+        with connection() as conn:
+            live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
+            counts = dispatch.published_counts(conn)
+        self.limits = hint_limits(nodes.slots(live))
+        self.room = {name: limit - counts.get(name, 0) for name, limit in self.limits.items()}
 
 
 _lock = threading.Lock()
 _current: _Publisher | None = None
 
 
-def submit(step_ids: Iterable[UUID]) -> None:
-    """Have these steps' hints sent soon. Never blocks, never raises."""
-    _ask(step_ids)
+def reserve(queue_name: str) -> bool:
+    """Say whether a new step of a queue may be marked as published without asking Postgres first.
+
+    There is room for it by what was known a second of work ago; where work piles up there is none,
+    and priorities hold.
+    """
+    publisher = _publisher()
+    with _lock:
+        free = publisher.room.get(queue_name, 0)
+        publisher.room[queue_name] = free - 1
+    return free > 0
+
+
+def submit(wanted: Iterable[Hint | UUID]) -> None:
+    """Have hints, or these steps' hints, sent soon. Never blocks, never raises."""
+    _ask(wanted)
 
 
 def refill(queue_name: str) -> None:
@@ -90,15 +108,19 @@ def refill(queue_name: str) -> None:
     _ask([queue_name])
 
 
-def _ask(wanted: Iterable[UUID | str]) -> None:
+def _publisher() -> _Publisher:
     global _current
     if _current is None or _current.pid != os.getpid():  # also after a fork
         with _lock:
             if _current is None or _current.pid != os.getpid():
                 _current = _Publisher()
+    return _current
+
+
+def _ask(wanted: Iterable[Hint | UUID | str]) -> None:
     for one in wanted:
         try:
-            _current.waiting.put_nowait(one)
+            _publisher().waiting.put_nowait(one)
         except queue.Full:
             return
 

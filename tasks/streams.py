@@ -5,7 +5,6 @@ What Postgres has not got when the step ends is stored in the transaction that e
 """
 
 import math
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -19,7 +18,6 @@ from config.db import connection
 from config.settings import settings
 from models.jobs.claims import Superseded
 from models.jobs.streams import END, RESET, TOKEN, Entry, first_number, store_entries
-from tasks.ahead import Ahead
 from tasks.carriers import keeper, sender
 from tasks.failpoints import failpoint
 
@@ -49,27 +47,24 @@ class Tokens:
     def write(self, pieces: Iterable[str]) -> str:
         """Stream the pieces of a model's answer and return the whole text.
 
-        The step ends here when it is to stop, also while the model hangs.
+        The step ends here when it is to stop. It is looked for at each piece: an iterator that may
+        keep us waiting gives "" meanwhile, as `LLM.stream` does.
         """
-        source = Ahead(pieces)
         text: list[str] = []
         try:
-            while True:
+            for piece in pieces:
                 self._check()
                 if self.superseded:
                     raise Superseded
-                try:
-                    piece = source.get(settings.engine.cancel_poll_s)
-                except queue.Empty:
-                    continue
-                if piece is None:
-                    return "".join(text)
                 if piece:
                     text.append(storable(piece))
                     self.emit(TOKEN, text[-1])
                     failpoint("streamed")
+            return "".join(text)
         finally:
-            source.close()
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                close()
 
     def emit(self, kind: str, data: str) -> None:
         """Append one entry to the stream."""

@@ -5,6 +5,7 @@ Also a program: `python -m tests.scripted_model --port N`.
 What it does is told by the model's name:
 
 plain, slow     answer, slowly
+clock           answer with the times at which the pieces were sent
 cut, reset      break off in mid-stream: cleanly, or with the connection
 hang, stall     send nothing for a while: from the start, or from mid-stream on
 limited, busy   429 and 503, both with Retry-After
@@ -140,7 +141,8 @@ class ScriptedModel:
                         await asyncio.sleep(HANG_S)
                 if pause := 0.05 if model == "slow" else self.interval_s:
                     await asyncio.sleep(pause)
-                yield self._chunk(model, {"content": f"{WORDS[k % len(WORDS)]} "}, None)
+                word = repr(time.time()) if model == "clock" else WORDS[k % len(WORDS)]
+                yield self._chunk(model, {"content": f"{word} "}, None)
             yield self._chunk(model, {}, "stop")
             yield b"data: [DONE]\n\n"
             whole = True

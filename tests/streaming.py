@@ -27,8 +27,8 @@ class StreamingJob:
         new = lifecycle.NewJob("tests.stream", "f", LOCAL_USER_ID, {}, parts=1)
         row = NewStep(0, "speak", "stream", max_attempts=9, status=StepStatus.READY)
         with connection() as conn:
-            job, (self.step_id,) = lifecycle.insert_job(conn, new, [row])
-        self.id = job.id
+            job, (inserted,) = lifecycle.insert_job(conn, new, [row])
+        self.id, self.step_id = job.id, inserted["id"]
         self.generation = 1
         self.claim = self._claim()
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, func, or_, select, tuple_, update
 
 from models.base import seconds
+from models.jobs.plan import Json
 from models.jobs.tables import StepStatus, job, node, step
 
 
@@ -32,6 +34,12 @@ _due = (
     & step.c.published_at.is_(None)
     & or_(step.c.ready_at.is_(None), step.c.ready_at <= func.clock_timestamp())
 )
+
+
+def published_counts(conn: Connection) -> dict[str, int]:
+    """Return how many hints are on their way, by queue."""
+    rows = conn.execute(select(step.c.queue, func.count()).where(_published).group_by("queue"))
+    return {row[0]: row[1] for row in rows}
 
 
 def take_due(conn: Connection, queue: str, limit: int) -> list[Hint]:
@@ -107,7 +115,20 @@ def _rest_of_chains(conn: Connection, heads: Sequence[Row[Any]]) -> dict[UUID, l
     }
 
 
-def _hint(row: Row[Any], pipeline: str, then: list[Hint]) -> Hint:
+def first_hint(rows: Sequence[Json], pipeline: str, *, fused: bool) -> Hint:
+    """Return the hint of the one ready step among a job's new rows, with the rest of its chain."""
+    (first,) = [row for row in rows if row["status"] is StepStatus.READY]
+    rest = [
+        _hint(SimpleNamespace(**row), pipeline, [])
+        for row in sorted(rows, key=lambda row: int(row["position"]))
+        if (row["chain"], fused) == (first["chain"], False)
+        and row["position"] > first["position"]
+        and row["chain"] is not None
+    ]
+    return _hint(SimpleNamespace(**first), pipeline, rest)
+
+
+def _hint(row: Any, pipeline: str, then: list[Hint]) -> Hint:
     return Hint(
         job_id=row.job_id,
         step_id=row.id,

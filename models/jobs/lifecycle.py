@@ -58,7 +58,7 @@ class NewJob:
 
 _STEP = (
     "id, job_id, position, name, item_key, item_index, optional, fan_out, chain, queue, priority, "
-    "status, generation, attempt, max_attempts, epoch, output"
+    "status, generation, attempt, max_attempts, epoch, output, published_at"
 )
 _insert_job = one_statement(
     f"""
@@ -89,19 +89,28 @@ VALUES (:id, 1, 'job.queued', jsonb_build_object('pipeline', :pipeline, 'status'
 )
 
 
-def insert_job(conn: Connection, new: NewJob, steps: Sequence[NewStep]) -> tuple[Job, list[UUID]]:
-    """Insert a job with its plan and its first event; return it and its ready steps' ids.
+def insert_job(
+    conn: Connection, new: NewJob, steps: Sequence[NewStep], *, published: bool = False
+) -> tuple[Job, list[Json]]:
+    """Insert a job with its plan and its first event; return it and the values of its step rows.
 
-    Nothing is published yet. The job is as a session would have loaded it, but in none.
+    With `published` its ready steps are marked so: the caller sends their hints.
+    The job is as a session would have loaded it, but in none.
     """
     values = {name: getattr(new, name) for name in NewJob.__slots__}
     made = Job(**values, status=JobStatus.QUEUED, event_seq=1)
     rows = [step_values(made.id, row, priority=new.priority) for row in steps]
-    told = [row | {"id": str(row["id"]), "job_id": str(made.id)} for row in rows]
+    at = made.created_at.isoformat()
+    told = [
+        row
+        | {"id": str(row["id"]), "job_id": str(made.id)}
+        | ({"published_at": at} if published and row["status"] is StepStatus.READY else {})
+        for row in rows
+    ]
     more = {"id": made.id, "created_at": made.created_at, "steps": told}
     conn.execute(_insert_job, values | more)
     make_transient_to_detached(made)
-    return made, [row["id"] for row in rows if row["status"] is StepStatus.READY]
+    return made, rows
 
 
 def open_first(conn: Connection, job_id: UUID, position: int, expand: Expand) -> list[UUID]:
