@@ -66,11 +66,14 @@ class Stack:
         self.web: subprocess.Popen[bytes] | None = None
         self.port = 0
 
-    def start_worker(self, queue: str, module: str = "tests.worker", **environment: str) -> None:
+    def start_worker(
+        self, queue: str, module: str = "tests.worker", name: str = "", **environment: str
+    ) -> None:
         pool, slots = POOLS[queue]
-        self.workers[queue] = self._spawn(
-            f"worker-{queue}",
-            f"celery -A {module} worker -Q {queue} -P {pool} -c {slots} -n {queue}@%h "
+        name = name or queue
+        self.workers[name] = self._spawn(
+            f"worker-{name}",
+            f"celery -A {module} worker -Q {queue} -P {pool} -c {slots} -n {name}@%h "
             "--without-gossip --without-mingle -l INFO",
             environment,
         )
@@ -118,6 +121,10 @@ class Stack:
             if worker.poll() is not None:
                 kill_family(worker)
                 self.start_worker(queue)
+
+    def dismiss(self, name: str) -> None:
+        """End a worker for good."""
+        kill_family(self.workers.pop(name))
 
     def kill(self, queue: str) -> None:
         kill_family(self.workers[queue])
