@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from pydantic import BaseModel
 from sqlmodel import Session
 
+from models.accounts.mail import Letter
 from models.blobs import Blob
 from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
 from tasks.progress import Ask, Checkpoint, JobRef, Progress
@@ -226,6 +227,16 @@ class Fetch(Protocol):
         ...
 
 
+class Mail(Protocol):
+    """Letters to people."""
+
+    def send(self, letter: Letter) -> str:
+        """Send a letter; return how it went out: `smtp` or `log`.
+
+        Raises Unavailable (retried), MailRefused."""
+        ...
+
+
 class Extractor(Protocol):
     """Finds the cast of a book and who says what, chapter by chapter."""
 
@@ -277,6 +288,7 @@ TOOLS: dict[Any, Tool] = {
     Blobs: Tool("tasks.adapters.blobs:StoredBlobs"),
     Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),
     Fetch: Tool("tasks.adapters.fetch:GuardedFetch"),
+    Mail: Tool("tasks.adapters.mail:SmtpMail"),
     Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
 }
 
@@ -298,6 +310,7 @@ __all__ = [
     "Hit",
     "JobRef",
     "Keywords",
+    "Mail",
     "Message",
     "Passage",
     "Progress",
