@@ -27,6 +27,7 @@ from models.accounts.tables import (
     Verification,
 )
 from models.accounts.tokens import (
+    InvalidServiceToken,
     InvalidToken,
     TokenNotFound,
     get_token,
@@ -55,6 +56,7 @@ __all__ = [
     "InvalidCredentials",
     "InvalidEmail",
     "InvalidPassword",
+    "InvalidServiceToken",
     "InvalidToken",
     "InvalidUsername",
     "InvalidVerification",

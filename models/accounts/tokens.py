@@ -22,6 +22,12 @@ class InvalidToken(Unauthorized):
     code = "invalid_token"
 
 
+class InvalidServiceToken(Unauthorized):
+    """This service token is not valid."""
+
+    code = "invalid_service_token"
+
+
 class TokenNotFound(NotFound):
     """You hold no such token."""
 

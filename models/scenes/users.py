@@ -13,10 +13,10 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from models.base import new_id, now, timestamp
 from models.errors import Forbidden, NotFound
 
-Line = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*\Z")]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+\Z")]
-Prose = Annotated[str, StringConstraints(max_length=5000, pattern=r"^[^\x00]*\Z")]
-Url = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*\Z")]
+Line = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+Prose = Annotated[str, StringConstraints(max_length=5000, pattern=r"^[^\x00]*$")]
+Url = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
 Tags = Annotated[list[Line], Bounded(max_length=50)]
 
 
