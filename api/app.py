@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import books, dialects, jobs, ops
+from api import accounts, books, dialects, dining, jobs, ops
 from api.limits import BodyLimit
+from api.scenes import users as players
 from api.streams import Hub
 
 
@@ -24,5 +25,8 @@ app = FastAPI(
 )
 app.add_middleware(BodyLimit)
 dialects.install(app)
-for _part in (ops, jobs, books):
-    app.include_router(_part.router)
+for _router in (
+    ops.router, jobs.router, books.router, accounts.router, players.auth, players.router,
+    dining.accounts, dining.users,
+):  # fmt: skip
+    app.include_router(_router)

@@ -1,7 +1,13 @@
 """People, the doors they come in by, and what is kept about both."""
 
 from models.accounts.audit import AuditEntry, record_change
-from models.accounts.login import InvalidCredentials, MissingCredentials, log_in
+from models.accounts.login import (
+    Credentials,
+    InvalidCredentials,
+    MissingCredentials,
+    log_in,
+    log_in_with,
+)
 from models.accounts.registration import (
     DuplicateUser,
     InvalidEmail,
@@ -50,6 +56,7 @@ __all__ = [
     "LOCAL_USER_ID",
     "AccessToken",
     "AuditEntry",
+    "Credentials",
     "DuplicateUser",
     "InactiveAccount",
     "InsufficientRole",
@@ -76,6 +83,7 @@ __all__ = [
     "keep_a_superadmin",
     "list_tokens",
     "log_in",
+    "log_in_with",
     "open_verification",
     "provision_user",
     "record_change",

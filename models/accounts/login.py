@@ -1,5 +1,6 @@
 """Coming in with a password."""
 
+from pydantic import BaseModel
 from sqlmodel import Session, col, or_, select
 
 from models.accounts.passwords import hash_password, is_outdated, matches
@@ -20,6 +21,15 @@ class MissingCredentials(Invalid):
     code = "missing_credentials"
 
 
+class Credentials(BaseModel):
+    """Who somebody says they are, by email address or username, and their password."""
+
+    identifier: str = ""
+    email: str = ""
+    username: str = ""
+    password: str = ""
+
+
 def find_user(session: Session, identifier: str) -> User | None:
     """Return who goes by this email address or, failing that, by this username."""
     if "\x00" in identifier:  # Postgres takes no such text
@@ -29,6 +39,14 @@ def find_user(session: Session, identifier: str) -> User | None:
         select(User).where(or_(col(User.email) == email, col(User.username) == identifier))
     ).all()
     return min(found, key=lambda user: user.email != email, default=None)
+
+
+def log_in_with(session: Session, given: Credentials) -> User:
+    """Return whose credentials these are. Raises MissingCredentials, and as `log_in`."""
+    identifier = given.identifier or given.email or given.username
+    if not identifier or not given.password:
+        raise MissingCredentials()
+    return log_in(session, identifier=identifier, password=given.password)
 
 
 def log_in(session: Session, *, identifier: str, password: str) -> User:
