@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import accounts, books, dialects, dining, jobs, ops
+from api import accounts, admin, books, dialects, dining, jobs, ops
 from api.limits import BodyLimit
 from api.scenes import users as players
 from api.streams import Hub
@@ -30,3 +30,4 @@ for _router in (
     dining.accounts, dining.users,
 ):  # fmt: skip
     app.include_router(_router)
+admin.mount(app)
