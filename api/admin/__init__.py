@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 from fastapi import FastAPI
+from jinja2 import DictLoader
 from sqlalchemy import orm
 from sqlmodel import Session
 from starlette_admin.contrib.sqla import Admin
@@ -24,6 +25,12 @@ from models.jobs.tables import Job
 logging.getLogger("starlette_admin").setLevel(logging.WARNING)  # it notes every page at INFO
 
 
+# The library's pages, without the typeface that they would fetch from somebody else's server.
+NO_FONTS = DictLoader(
+    {"base.html": '{% extends "@core/base.html" %}{% block fonts %}{% endblock %}'}
+)
+
+
 class _Sessions(orm.sessionmaker[orm.Session]):
     """Opens sessions on the engine of `config.db`, which nothing opens before it is needed."""
 
@@ -37,6 +44,7 @@ def mount(app: FastAPI) -> None:
         _Sessions(class_=Session),
         title="Longrun",
         auth_provider=Door(),
+        additional_loaders=[NO_FONTS],
         secret_key=settings.secret_key.get_secret_value(),
     )
     views: tuple[tuple[type[Table], type[Any], str], ...] = (

@@ -22,6 +22,7 @@ from models.accounts.roles import (
     InsufficientRole,
     LastSuperadmin,
     keep_a_superadmin,
+    promote_to_superadmin,
     require_role,
 )
 from models.accounts.tables import (
@@ -85,6 +86,7 @@ __all__ = [
     "log_in",
     "log_in_with",
     "open_verification",
+    "promote_to_superadmin",
     "provision_user",
     "record_change",
     "register",

@@ -1,7 +1,10 @@
 """The administration page, used as a browser would."""
 
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +14,8 @@ from config.db import transaction
 from models.accounts import Role, create_account
 from tests.integration.accounts.people import PASSWORD, execute, join, sign_up
 from tests.web import app
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Browser:
@@ -99,6 +104,7 @@ async def test_a_superadmin_sees_every_table_and_no_secret(
         page = await browser.get(path)
         assert page.status_code == 200, path
         assert not [one for one in secrets if one in page.text or one[:30] in page.text]
+        assert "rsms.me" not in page.text  # no page asks another server for anything
         assert "password_hash" not in page.text
         assert "token_hash" not in page.text
     assert "asha@example.org" in (await browser.get("/user/list")).text
@@ -198,6 +204,29 @@ async def test_jobs_are_cancelled_and_tokens_revoked_from_here(
     assert [row[:3] for row in audit()[1:]] == [
         ("root", "cancel", "job"), ("root", "revoke", "token"),
     ]  # fmt: skip
+
+
+def test_the_first_superadmin_is_made_by_a_command(database_url: str) -> None:
+    def run(password: str, *who: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "api.superadmin", *who],
+            cwd=ROOT,
+            input=password,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    weak = run("short", "root@example.org", "root")
+    made = run(f"{PASSWORD}\n", "root@example.org", "root")
+    again = run("", "root@example.org", "root")
+    other = run(f"{PASSWORD}\n", "root@example.org", "somebody")
+
+    assert [one.returncode for one in (weak, made, again, other)] == [1, 0, 0, 1]
+    assert "at least 8 characters" in weak.stderr
+    assert "registered" in other.stderr
+    assert execute('SELECT username, role, verified FROM "user"') == [("root", "superadmin", True)]
+    assert [row[:3] for row in audit()] == [("the command line", "promote", "user")] * 2
 
 
 async def test_nothing_is_made_or_deleted_here(web: httpx.AsyncClient, browser: Browser) -> None:
