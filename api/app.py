@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import dialects, jobs, ops
+from api import accounts, admin, dialects, dining, jobs, ops
 from api.books import conversations, library
 from api.limits import BodyLimit
+from api.scenes import users as players
 from api.streams import Hub
 
 
@@ -25,5 +26,10 @@ app = FastAPI(
 )
 app.add_middleware(BodyLimit)
 dialects.install(app)
-for _part in (ops, jobs, library, conversations):
-    app.include_router(_part.router)
+for _router in (
+    ops.router, jobs.router, library.router, conversations.router,
+    accounts.router, players.auth, players.router,
+    dining.accounts, dining.users,
+):  # fmt: skip
+    app.include_router(_router)
+admin.mount(app)

@@ -3,7 +3,7 @@
 import math
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 from uuid import UUID
 
@@ -14,10 +14,13 @@ from config.db import single_statement, transaction
 from config.settings import settings
 from models.accounts import (
     LOCAL_USER_ID,
+    InvalidServiceToken,
     InvalidToken,
+    Role,
     User,
     is_active,
     provision_user,
+    require_role,
     trusted_id,
     user_of_token,
 )  # fmt: skip
@@ -43,10 +46,34 @@ async def _body_user(request: Request) -> str | None:
         return None
     try:
         body = await request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # the route's own validation answers
     named = body.get("user_id") if isinstance(body, dict) else None
     return named if isinstance(named, str) else None
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise InvalidToken()
+    return token.strip()
+
+
+def bearer_token(authorization: Annotated[str | None, Header()] = None) -> str:
+    """Return the bearer token itself, for routes about tokens. Raises Unauthorized."""
+    if authorization is None:
+        raise Unauthorized()
+    return _bearer(authorization)
+
+
+def calling_service(
+    service_token: Annotated[str | None, Header(alias="X-Service-Token")] = None,
+) -> None:
+    """Let only services in that know our secret. Raises InvalidServiceToken."""
+    expected = settings.service_token.get_secret_value().encode()
+    given = (service_token or "").encode()
+    if not expected or not secrets.compare_digest(given, expected):
+        raise InvalidServiceToken()
 
 
 def current_user(
@@ -63,17 +90,12 @@ def current_user(
     """
     claimed = user_header or body_user
     if authorization is not None:
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            raise InvalidToken()
-        user = user_of_token(session, token.strip())
-        if body_user is not None and trusted_id(body_user) != user.id:
-            raise Unauthorized("The body names another user than the token.")
+        user = user_of_token(session, _bearer(authorization))
+        if any(one and trusted_id(one) != user.id for one in (user_header, body_user)):
+            raise Unauthorized("The request names another user than the token.")
         return user
     if service_token is not None:
-        expected = settings.service_token.get_secret_value()
-        if not expected or not secrets.compare_digest(service_token, expected):
-            raise InvalidToken("This service token is not valid.")
+        calling_service(service_token)
         if claimed is None:
             raise Unauthorized("A service says on whose behalf it asks: X-User-ID.")
         return provision_user(session, trusted_id(claimed))
@@ -108,6 +130,15 @@ def forget_known() -> None:
     _seen.clear()
 
 
+def at_least(role: Role) -> Callable[[User], User]:
+    """Return a dependency that lets only people of this role in. Raises InsufficientRole."""
+
+    def check(user: Annotated[User, Depends(current_user)]) -> User:
+        return require_role(user, role)
+
+    return check
+
+
 def owner_in_passing(
     body_user: Annotated[str | None, Depends(_body_user)],
     authorization: Annotated[str | None, Header()] = None,
@@ -124,6 +155,9 @@ def owner_in_passing(
         return current_user(session, body_user, authorization, service_token, user_header).id
 
 
+CurrentUser = Annotated[User, Depends(current_user)]
+Superadmin = Annotated[User, Depends(at_least(Role.SUPERADMIN))]
+BearerToken = Annotated[str, Depends(bearer_token)]
 Owner = Annotated[UUID, Depends(current_owner)]
 WaitingOwner = Annotated[UUID, Depends(owner_in_passing)]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]

@@ -1,27 +1,32 @@
 """Five products, five ways of saying that something is wrong, and of streaming, side by side.
 
-A router names its dialect once (`dialect("books")` as its dependency); products never format an
-error. Routes without one speak the engine's: RFC 9457 problem details with a stable `code`.
+A router names its dialect once (`tags=["books"], dependencies=[Depends(dialect("books"))]`);
+products never format an error. Routes without one speak the engine's: RFC 9457 problem details with
+a stable `code`.
 """
 
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+from uuid import uuid4
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from api.streams import Ended, Event
+from models.base import now
 from models.errors import Conflict, DomainError, Unavailable
 from models.jobs.streams import RESET, TOKEN, Entry
 
 logger = logging.getLogger(__name__)
-
-ErrorBody = Callable[[str, str, int, dict[str, Any]], dict[str, Any]]
+T = TypeVar("T")
 
 
 class Changed(Conflict):
@@ -36,18 +41,93 @@ class StoreAway(Unavailable):
     code = "database_unavailable"
 
 
-def _problem(code: str, message: str, status: int, details: dict[str, Any]) -> dict[str, Any]:
-    told = {"type": "about:blank", "title": message, "status": status, "code": code}
-    return told | ({"details": details} if details else {})
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What went wrong, before a dialect has put it into its words."""
+
+    code: str
+    message: str
+    status: int
+    details: dict[str, Any]
+    request_id: str
 
 
-def _detail(code: str, message: str, status: int, details: dict[str, Any]) -> dict[str, Any]:
-    return {"detail": message, "code": code} | ({"details": details} if details else {})
+def _problem(told: Refusal) -> dict[str, Any]:
+    body = {
+        "type": "about:blank",
+        "title": told.message,
+        "status": told.status,
+        "code": told.code,
+    }
+    return body | ({"details": told.details} if told.details else {})
 
 
-BODIES: dict[str, tuple[ErrorBody, str, int]] = {  # body, media type, status of a malformed one
-    "engine": (_problem, "application/problem+json", 422),
-    "books": (_detail, "application/json", 400),
+def _books(told: Refusal) -> dict[str, Any]:
+    body = {"detail": told.message, "code": told.code}
+    return body | ({"details": told.details} if told.details else {})
+
+
+def _control(told: Refusal) -> dict[str, Any]:
+    body = {"error": told.code, "message": told.message}
+    return body | ({"details": told.details} if told.details else {})
+
+
+SCENES_CODES = {  # the document's word for a status, where a refusal has none of its own
+    400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND",
+    405: "BAD_REQUEST", 408: "REQUEST_TIMEOUT", 409: "CONFLICT", 413: "FILE_INVALID",
+    422: "BAD_REQUEST", 429: "RATE_LIMIT_EXCEEDED", 503: "LLM_SERVICE_UNAVAILABLE",
+}  # fmt: skip
+SCENES_OWN = frozenset({"INVALID_CREDENTIALS"})
+
+
+def _scenes(told: Refusal) -> dict[str, Any]:
+    own = told.code.upper()
+    code = own if own in SCENES_OWN else SCENES_CODES.get(told.status, "INTERNAL_ERROR")
+    error: dict[str, Any] = {"code": code, "message": told.message}
+    if told.details:
+        error["details"] = told.details
+    return {
+        "success": False,
+        "error": error,
+        "timestamp": now().isoformat(),
+        "request_id": told.request_id,
+    }
+
+
+DINING_CODES = {401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND", 503: "AGENT_UNAVAILABLE"}
+
+
+def _dining(told: Refusal) -> dict[str, Any]:
+    body: dict[str, Any] = {"detail": told.details.get("errors") or told.message}
+    return body | ({"code": DINING_CODES[told.status]} if told.status in DINING_CODES else {})
+
+
+def _dining_accounts(told: Refusal) -> dict[str, Any]:
+    return {"error": told.message}
+
+
+def _goals(told: Refusal) -> dict[str, Any]:
+    return {"detail": told.details.get("errors") or told.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one product speaks of what went wrong."""
+
+    body: Callable[[Refusal], dict[str, Any]]
+    malformed: int  # the status of a body, path or query that does not fit, and its code
+    malformed_code: str = "invalid_request"
+    media_type: str = "application/json"
+
+
+DIALECTS = {
+    "engine": Dialect(_problem, 422, media_type="application/problem+json"),
+    "books": Dialect(_books, 400),
+    "control": Dialect(_control, 400, "invalid_payload"),
+    "scenes": Dialect(_scenes, 400),
+    "dining": Dialect(_dining, 422),
+    "dining-accounts": Dialect(_dining_accounts, 422),
+    "goals": Dialect(_goals, 422),
 }
 
 
@@ -60,20 +140,54 @@ def dialect(name: str) -> Callable[[Request], None]:
     return speak
 
 
-def _dialect_of(request: Request) -> tuple[ErrorBody, str, int]:
+def _dialect_of(request: Request) -> Dialect:
     name = getattr(request.state, "dialect", None)
     if name is None:  # the request did not get as far as the router's dependency
         route = request.scope.get("route")
-        name = "books" if route is not None and "books" in getattr(route, "tags", ()) else "engine"
-    return BODIES[name]
+        tags = getattr(route, "tags", None) or ()
+        name = next((tag for tag in tags if tag in DIALECTS), "engine")
+    return DIALECTS[name]
+
+
+def request_id(request: Request) -> str:
+    """Return the id by which logs and answers speak of this request."""
+    if not hasattr(request.state, "request_id"):
+        request.state.request_id = str(uuid4())
+    return str(request.state.request_id)
 
 
 def _answer(
     request: Request, code: str, message: str, status: int, details: dict[str, Any]
 ) -> JSONResponse:
-    body, media_type, _ = _dialect_of(request)
-    told = json.loads(json.dumps(body(code, message, status, details), default=str))
-    return JSONResponse(told, status_code=status, media_type=media_type)
+    spoken = _dialect_of(request)
+    body = spoken.body(Refusal(code, message, status, details, request_id(request)))
+    told = json.loads(json.dumps(body, default=str))
+    return JSONResponse(told, status_code=status, media_type=spoken.media_type)
+
+
+class Envelope(BaseModel, Generic[T]):
+    """What scenes wraps every answer in."""
+
+    success: bool = True
+    data: T
+    message: str
+    timestamp: datetime
+    request_id: str
+
+
+class Wrap:
+    """Puts answers into scenes' envelope."""
+
+    def __init__(self, request: Request) -> None:
+        """Wrap what is answered to `request`."""
+        self._request_id = request_id(request)
+
+    def __call__(self, data: T, message: str = "OK") -> Envelope[T]:
+        """Return `data` in its envelope."""
+        return Envelope(data=data, message=message, timestamp=now(), request_id=self._request_id)
+
+
+WrapDep = Annotated[Wrap, Depends(Wrap)]
 
 
 async def refuse(request: Request, error: Exception) -> JSONResponse:
@@ -90,12 +204,12 @@ async def refuse(request: Request, error: Exception) -> JSONResponse:
 async def refuse_body(request: Request, error: Exception) -> JSONResponse:
     """Answer a body, path or query that does not fit, with what is wrong where."""
     assert isinstance(error, RequestValidationError)
-    status = _dialect_of(request)[2]
-    errors = [
-        {"at": ".".join(map(str, one["loc"])), "problem": one["msg"]} for one in error.errors()
-    ]
-    first = f"{errors[0]['at']}: {errors[0]['problem']}" if errors else "The request is malformed."
-    return _answer(request, "invalid_request", first, status, {"errors": errors})
+    spoken = _dialect_of(request)
+    errors = [{name: one[name] for name in ("loc", "msg", "type")} for one in error.errors()]
+    where = ".".join(map(str, errors[0]["loc"])) if errors else ""
+    first = f"{where}: {errors[0]['msg']}" if errors else "The request is malformed."
+    details = {"errors": errors}
+    return _answer(request, spoken.malformed_code, first, spoken.malformed, details)
 
 
 async def refuse_http(request: Request, error: Exception) -> JSONResponse:

@@ -52,6 +52,7 @@ class WebSettings(Group):
 
     host: str = "127.0.0.1"
     port: int = 8000
+    public_url: str = ""  # as people reach it, for links in mails; empty: the address above
 
 
 class WorkerSettings(Group):
@@ -143,6 +144,26 @@ class RetentionSettings(Group):
     idempotency_hours: int = 24
 
 
+class AccountsSettings(Group):
+    """How people come in."""
+
+    registration: bool = True  # whether anybody may sign up
+    token_s: int = 28_800  # a bearer token's life
+    verification_s: int = 172_800  # a verification link's life
+
+
+class SmtpSettings(Group):
+    """The server that takes our mail. Without one, mail goes to the log and the outbox table."""
+
+    host: str = ""
+    port: int = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password: SecretStr = SecretStr("")
+    sender: str = "Longrun <longrun@localhost>"
+    timeout_s: float = 30.0
+
+
 class BooksSettings(Group):
     """How a book is read in."""
 
@@ -186,6 +207,8 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     stream: StreamSettings = StreamSettings()
     retention: RetentionSettings = RetentionSettings()
+    accounts: AccountsSettings = AccountsSettings()
+    smtp: SmtpSettings = SmtpSettings()
     books: BooksSettings = BooksSettings()
 
 

@@ -28,3 +28,9 @@ class BlobMissing(NotFound):
     """These bytes are not in the blob store."""
 
     code = "blob_missing"
+
+
+class MailRefused(Unprocessable):
+    """The mail server will not take this mail."""
+
+    code = "mail_refused"

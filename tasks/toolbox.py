@@ -17,6 +17,7 @@ from tasks.tools import (
     Extractor,
     Fetch,
     Keywords,
+    Mail,
     Structured,
     Tokenizer,
     Vectors,
@@ -51,6 +52,7 @@ TOOLS: dict[Any, Tool] = {
     Blobs: Tool("tasks.adapters.blobs:StoredBlobs"),
     Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),
     Fetch: Tool("tasks.adapters.fetch:GuardedFetch"),
+    Mail: Tool("tasks.adapters.mail:SmtpMail"),
     Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
 }
 

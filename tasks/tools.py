@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from models.accounts.mail import Letter
 from models.blobs import Blob
 from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
 from tasks.progress import Ask, Checkpoint, JobRef, Progress
@@ -234,6 +235,16 @@ class Fetch(Protocol):
         ...
 
 
+class Mail(Protocol):
+    """Letters to people."""
+
+    def send(self, letter: Letter) -> str:
+        """Send a letter; return how it went out: `smtp` or `log`.
+
+        Raises Unavailable (retried), MailRefused."""
+        ...
+
+
 class Extractor(Protocol):
     """Finds the cast of a book and who says what, chapter by chapter."""
 
@@ -272,6 +283,7 @@ __all__ = [
     "Hit",
     "JobRef",
     "Keywords",
+    "Mail",
     "Message",
     "Passage",
     "Progress",

@@ -14,6 +14,7 @@ SESSIONS = ROOT / ".longrun" / "tests"
 HERE = SESSIONS / str(os.getpid())
 DATABASE = f"longrun_test_{os.getpid()}"
 SETTING_PREFIXES = (
+    "ACCOUNTS_",
     "BLOB_",
     "BOOKS_",
     "BROKER_",
@@ -30,6 +31,7 @@ SETTING_PREFIXES = (
     "RETENTION_",
     "SECRET_KEY",
     "SERVICE_TOKEN",
+    "SMTP_",
     "STREAM_",
     "TRUST_GATEWAY",
     "UPLOAD_",

@@ -1,4 +1,7 @@
-"""`python -m config.local up | detach | demo | down | migrate`: what the Makefile calls."""
+"""`python -m config.local up | detach | demo | down | migrate | superadmin`: the local stack.
+
+`superadmin EMAIL USERNAME` makes the first administrator of the stack that runs.
+"""
 
 import argparse
 import sys
@@ -11,7 +14,10 @@ from config.settings import settings
 def main() -> int:
     """Carry out the command and return the process's exit code."""
     parser = argparse.ArgumentParser(prog="python -m config.local", description=__doc__)
-    parser.add_argument("command", choices=["up", "detach", "demo", "down", "migrate"])
+    parser.add_argument(
+        "command", choices=["up", "detach", "demo", "down", "migrate", "superadmin"]
+    )
+    parser.add_argument("who", nargs="*", help="superadmin: an email address and a username")
     parser.add_argument("--root", type=Path, default=ROOT, help="where the Procfile lies")
     asked = parser.parse_args()
     if asked.command == "migrate":
@@ -21,7 +27,10 @@ def main() -> int:
         return 0
     from config.local import commands
 
-    code: int = getattr(commands, asked.command)(Stack(settings, root=asked.root))
+    stack = Stack(settings, root=asked.root)
+    if asked.command == "superadmin":
+        return commands.superadmin(stack, asked.who)
+    code: int = getattr(commands, asked.command)(stack)
     return code
 
 

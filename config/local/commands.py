@@ -128,6 +128,15 @@ def demo(stack: Stack) -> int:
     return shown.returncode
 
 
+def superadmin(stack: Stack, who: list[str]) -> int:
+    """Make somebody (email address, username) a superadmin of the stack that runs."""
+    if stack.lock.holder() is None:
+        _say("The stack does not run; start it with: make up")
+        return 1
+    command = [sys.executable, "-m", "api.superadmin", *who]
+    return subprocess.run(command, cwd=ROOT, env=stack.environment, check=False).returncode  # noqa: S603 - our own command
+
+
 def _running(stack: Stack) -> Running:
     return stack.lock.holder() or stack.running
 

@@ -6,9 +6,10 @@ from sqlmodel import SQLModel
 
 from config.db import sqlalchemy_url
 from config.settings import settings
-from models import accounts, blobs, indexes  # noqa: F401 — declare their tables
+from models import accounts, blobs, dining, indexes  # noqa: F401 — declare their tables
 from models.books import conversations, library  # noqa: F401
 from models.jobs import tables  # noqa: F401
+from models.scenes import users  # noqa: F401
 
 engine = create_engine(sqlalchemy_url(settings.database.url), poolclass=pool.NullPool)
 with engine.connect() as connection:

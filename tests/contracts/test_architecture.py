@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import pipelines  # noqa: F401
-from api.app import app
 from tasks.pipeline import REGISTRY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,35 +22,6 @@ TRANSPORTS = {  # what speaks to the outside without being an AI client, and who
         "tasks/adapters/vectors.py",
     },
 }
-ROUTES = """
-DELETE /books/{book_id}
-GET /books
-GET /books/{book_id}
-GET /books/{book_id}/characters
-GET /characters/{character_id}
-GET /chat-sessions/{session_id}
-GET /chat-sessions/{session_id}/messages
-GET /chat-sessions/{session_id}/stream
-GET /health
-GET /jobs
-GET /jobs/{job_id}
-GET /jobs/{job_id}/events
-GET /jobs/{job_id}/steps
-GET /metrics
-GET /pipelines
-GET /ready
-POST /books
-POST /character/chat
-POST /character/processing
-POST /chat-sessions
-POST /jobs/{job_id}/answer
-POST /jobs/{job_id}/cancel
-POST /jobs/{job_id}/fork
-POST /jobs/{job_id}/resume
-POST /jobs/{job_id}/retry
-POST /jobs/{job_id}/stream-token
-POST /jobs/{pipeline}
-"""
 
 
 def imported() -> dict[str, set[str]]:
@@ -88,15 +58,6 @@ def test_a_transport_is_imported_only_where_it_is_meant_to_be(client: str) -> No
     assert {file for file, names in imported().items() if client in names} <= TRANSPORTS[client]
 
 
-def test_every_route_is_listed_and_every_listed_route_is_served() -> None:
-    served = {
-        f"{method.upper()} {path}"
-        for path, methods in app.openapi()["paths"].items()
-        for method in methods
-    }
-    assert served == set(ROUTES.strip().split("\n"))
-
-
 def test_celery_tasks_are_named_by_shelf_operation_and_step() -> None:
     script = (
         "from tasks.celery import app; app.loader.import_default_modules();"
@@ -109,7 +70,7 @@ def test_celery_tasks_are_named_by_shelf_operation_and_step() -> None:
     expected = {
         f"{name}.{spec.name}"
         for name, one in REGISTRY.items()
-        if name.startswith("books.")
+        if not name.startswith("tests.")
         for spec in one.specs
     }
     assert expected

@@ -28,7 +28,7 @@ def compare(name: str, value: object) -> None:
 
 
 def test_pipelines_have_not_changed_under_jobs_in_flight() -> None:
-    ours = {name: one.fingerprint for name, one in REGISTRY.items() if name.startswith("books.")}
+    ours = {n: one.fingerprint for n, one in REGISTRY.items() if not n.startswith("tests.")}
     compare("fingerprints", ours)
 
 

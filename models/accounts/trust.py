@@ -1,0 +1,42 @@
+"""Ids that somebody else vouches for: a gateway, a service, the local stack."""
+
+from uuid import UUID, uuid5
+
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session, select
+
+from models.accounts.tables import InactiveAccount, Role, User
+from models.base import now
+
+LOCAL_USER_ID = UUID("00000000-0000-4000-8000-000000000001")
+_TRUSTED_IDS = UUID("5f9ff0a5-7e0b-5a0e-9b3c-6e2f1d8c4a10")  # namespace of ids that are no UUIDs
+
+
+def trusted_id(raw: str) -> UUID:
+    """Return the account id for an id that a gateway vouches for, of whatever form."""
+    try:
+        return UUID(raw)
+    except ValueError:
+        return uuid5(_TRUSTED_IDS, raw)
+
+
+def is_active(conn: Connection, user_id: UUID) -> bool:
+    """Say whether there is an account with this id that is switched on."""
+    query = select(User.active).where(User.id == user_id)
+    return bool(conn.execute(query).scalar_one_or_none())
+
+
+def provision_user(session: Session, user_id: UUID) -> User:
+    """Return the account with this id, made on first use. Raises InactiveAccount."""
+    user = session.get(User, user_id)
+    if user is None:
+        session.execute(
+            insert(User)
+            .values(id=user_id, role=Role.USER, verified=False, active=True, created_at=now())
+            .on_conflict_do_nothing()
+        )
+        user = session.get_one(User, user_id)
+    if not user.active:
+        raise InactiveAccount()
+    return user

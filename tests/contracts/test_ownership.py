@@ -1,0 +1,185 @@
+"""Every route, asked by its owner, by a stranger, and by nobody."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi.routing import iter_route_contexts
+from pydantic import SecretStr
+from starlette.routing import Mount
+
+from api.app import app
+from config.db import transaction
+from config.settings import settings
+from models.accounts import issue_token, list_tokens, provision_user
+from models.base import new_id
+from models.books.conversations import open_session
+from models.books.library import Character, get_book
+from models.dining import provision_diner
+from models.jobs import lifecycle
+from models.scenes.users import ItemCreate, SkillCreate, UserItem, UserSkill, add_owned
+from tests import inline
+from tests.contracts.ownership import BOOK, DECISIONS, Mine, Open, Owned, Service
+
+SERVICE = {"X-Service-Token": "secret-of-the-service"}
+MOUNTS = {"/admin"}
+
+
+@dataclass
+class World:
+    """An owner with one thing of every kind, and a stranger."""
+
+    things: dict[str, str]
+    owner: dict[str, str]
+    stranger: dict[str, str]
+    stranger_id: str
+
+    def fill(self, value: Any, asker: str) -> Any:
+        """Put ids where `{name}` stands."""
+        if not isinstance(value, str):
+            return value
+        for name, thing in (self.things | {"asker": asker}).items():
+            value = value.replace(f"{{{name}}}", thing)
+        return value
+
+    def sent(self, send: dict[str, Any], asker: str) -> dict[str, Any]:
+        """What is sent, with ids in its JSON."""
+        if "json" not in send:
+            return send
+        return {"json": json.loads(self.fill(json.dumps(send["json"]), asker))}
+
+
+def routes() -> set[str]:
+    return {
+        f"{method} {route.path}"
+        for route in iter_route_contexts(app.routes)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+
+
+@pytest.fixture
+async def web(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[httpx.AsyncClient]:
+    closed = {"environment": "production", "service_token": SecretStr(SERVICE["X-Service-Token"])}
+    monkeypatch.setattr("api.deps.settings", settings.model_copy(update=closed))
+    async with inline.api() as client:
+        yield client
+
+
+@pytest.fixture
+async def world(web: httpx.AsyncClient) -> World:
+    owner, stranger = new_id(), new_id()
+    with transaction() as session:
+        tokens = [
+            issue_token(session, provision_user(session, one).id) for one in (owner, stranger)
+        ]
+    headers = [{"Authorization": f"Bearer {token}"} for token in tokens]
+    book = (await web.post("/books", headers=headers[0], **BOOK)).json()
+    return World(
+        things=_things(owner, UUID(book["id"]), UUID(book["job_id"])),
+        owner=headers[0],
+        stranger=headers[1],
+        stranger_id=str(stranger),
+    )
+
+
+def _things(owner: UUID, book_id: UUID, job_id: UUID) -> dict[str, str]:
+    with transaction() as session:
+        lifecycle.request_cancel(session.connection(), job_id)
+        get_book(session, book_id, owner=owner)
+        character = Character(id=new_id(), book_id=book_id, name="Ann", system_prompt="Be Ann.")
+        session.add(character)
+        session.flush()
+        chat = open_session(session, character, user=owner, title="")
+        chat.job_id = job_id
+        item = add_owned(session, UserItem, ItemCreate(name="A lamp"), owner=owner)
+        skill = add_owned(session, UserSkill, SkillCreate(name="Light"), owner=owner)
+        provision_diner(session, owner, email=None)
+        (token,) = list_tokens(session, owner=owner)
+        found = {
+            "user_id": owner, "uid": owner, "book_id": book_id, "job_id": job_id,
+            "character_id": character.id, "session_id": chat.id, "item_id": item.id,
+            "skill_id": skill.id, "token_id": token.id,
+        }  # fmt: skip
+    return {name: str(one) for name, one in found.items()} | {
+        "pipeline": "tests.fan",
+        "token": "no-such-link",
+    }
+
+
+def test_every_route_has_a_decision() -> None:
+    assert routes() - set(DECISIONS) == set(), "say in ownership.py who may call these"
+    assert set(DECISIONS) - routes() == set(), "these routes are no more"
+
+
+def test_nothing_else_is_mounted() -> None:
+    found = {route.path for route in app.routes if isinstance(route, Mount)}
+    assert found == MOUNTS
+
+
+@pytest.mark.parametrize("route", DECISIONS)
+async def test_a_route_answers_each_as_decided(
+    web: httpx.AsyncClient, world: World, route: str
+) -> None:
+    method, _, path = route.partition(" ")
+    decision = DECISIONS[route]
+    send = {} if isinstance(decision, Open) else decision.send
+    owner_id = world.things["user_id"]
+
+    async def ask(headers: dict[str, str], asker: str) -> httpx.Response:
+        target = world.fill(path, asker)
+        return await web.request(method, target, headers=headers, **world.sent(send, asker))
+
+    nobody = await ask({}, owner_id)
+    if isinstance(decision, Open):
+        assert nobody.status_code not in (401, 403), nobody.text
+        return
+    stranger = await ask(world.stranger, world.stranger_id)
+    if isinstance(decision, Service):
+        forged = await ask({"X-Service-Token": "a guess"}, owner_id)
+        owner = await ask(world.owner, owner_id)
+        refused = [one.status_code for one in (nobody, stranger, forged, owner)]
+        assert refused == [401] * 4
+        assert (await ask(SERVICE, owner_id)).status_code == decision.service
+        return
+    assert nobody.status_code == decision.nobody, nobody.text
+    if isinstance(decision, Owned):
+        assert stranger.status_code == decision.stranger, stranger.text
+    if isinstance(decision, Mine):
+        assert stranger.status_code == decision.owner, stranger.text
+        assert not [one for one in world.things.values() if len(one) == 36 and one in stranger.text]
+    if decision.owner is not None:
+        owner = await ask(world.owner, owner_id)
+        assert owner.status_code == decision.owner, owner.text
+
+
+async def test_a_trusted_header_is_not_believed_without_its_secret(
+    web: httpx.AsyncClient, world: World
+) -> None:
+    claim = {"X-User-ID": world.things["user_id"]}
+
+    for headers in (claim, claim | {"X-Service-Token": "a guess"}, claim | world.stranger):
+        assert (await web.get("/jobs", headers=headers)).status_code == 401
+    assert (await web.get("/jobs", headers=claim | SERVICE)).status_code == 200
+
+
+async def test_no_page_of_the_administration_opens_without_a_superadmin(
+    web: httpx.AsyncClient, world: World
+) -> None:
+    (mount,) = (route for route in app.routes if isinstance(route, Mount))
+    cookie = world.owner["Authorization"].removeprefix("Bearer ")
+    headers = world.owner | {"Cookie": f"longrun_admin={cookie}"}
+    inside = [one for one in mount.routes if getattr(one, "name", "") not in ("login", "static")]
+
+    for route in inside:
+        path = str(getattr(route, "path", "")).replace("{key}", "user").replace("{path:path}", "x")
+        for method in getattr(route, "methods", set()):
+            answer = await web.request(method, f"/admin{path}", headers=headers)
+            redirected = "/admin/login" in answer.headers.get("location", "")
+            assert redirected or answer.status_code == 403, (method, path, answer.status_code)
+    assert len(inside) > 8
