@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlmodel import Session
 
-from bench.work import ring
+from bench.work import allowed, ring
 from tasks.pipeline import Pipeline, step
 from tasks.tools import LLM, Message, Progress, Tokens
 
@@ -88,13 +88,17 @@ single = Pipeline("bench.single", tell, input=Run, startable=True)
 
 
 class Waited(BaseModel):
-    """The time is over."""
+    """The driver let the step end."""
+
+
+class Kept(BaseModel):
+    """The effect is committed."""
 
 
 def _wait(run: Run, progress: Progress) -> Waited:
     ring(run=run.run)
     until = time.monotonic() + LONG_S
-    while time.monotonic() < until:
+    while time.monotonic() < until and not allowed(run.run):
         progress(0, 1)
         time.sleep(0.1)
     return Waited()
@@ -112,8 +116,22 @@ def wait_in_child(run: Run, progress: Progress) -> Waited:
     return _wait(run, progress)
 
 
-on_threads = Pipeline("bench.on_threads", wait_in_thread, input=Run)
-on_children = Pipeline("bench.on_children", wait_in_child, input=Run)
+@step(queue="io", max_attempts=9)
+def keep_from_thread(run: Run, waited: Waited, session: Session) -> Kept:
+    """Insert a row."""
+    _work(session, run.run, 1)
+    return Kept()
+
+
+@step(queue="cpu", max_attempts=9)
+def keep_from_child(run: Run, waited: Waited, session: Session) -> Kept:
+    """Insert a row."""
+    _work(session, run.run, 1)
+    return Kept()
+
+
+on_threads = Pipeline("bench.on_threads", wait_in_thread, keep_from_thread, input=Run)
+on_children = Pipeline("bench.on_children", wait_in_child, keep_from_child, input=Run)
 
 
 class Spoken(BaseModel):

@@ -17,61 +17,70 @@ from bench.figures import Figure, compared, median
 from bench.servers import ROOT, worker
 from bench.work import count, prepare
 
-SLOTS = 2  # processes of the prefork pools; engine.md's figures were taken with two
+PROCESSES = 2  # of the prefork pools; engine.md's figures were taken with two
+THREADS = 4  # of the thread pools
 ROUNDS = 3
 JOBS = 200
+WARM_UP = 20
+DBOS_KINDS = {"DBOS queue": "queue", "DBOS direct": "direct"}
+
+Contenders = dict[str, Callable[[str, int], None]]  # by name: what starts so many jobs of a run
+Rates = dict[str, list[float]]  # pipelines per second, by contender
 
 
 def measure(scale: float) -> list[Figure]:
-    """Let everybody run the same number of pipelines, a few times in turn."""
+    """Let everybody run the same number of pipelines, a few times in turn, in both pools."""
     prepare()
+    jobs = max(WARM_UP, int(JOBS * scale))
+    with dbos() as ask:
+        others: Contenders = {name: partial(ask, kind) for name, kind in DBOS_KINDS.items()}
+        processes = _race("prefork", PROCESSES, jobs, others)
+    threads = _race("threads", THREADS, jobs // 2, {})
+    return [
+        *_figures(processes, f"prefork {PROCESSES}"),
+        *_figures(threads, f"threads {THREADS}"),
+    ]
+
+
+def _race(pool: str, slots: int, jobs: int, others: Contenders) -> Rates:
     from bench.peers.celery_chain import start as start_chain
     from bench.pipelines import fused, line
 
+    contenders: Contenders = {
+        "bare Celery": partial(_each, start_chain),
+        "unfused": partial(_each, partial(start, line)),
+        "fused": partial(_each, partial(start, fused)),
+        **others,
+    }
+    rates: Rates = {name: [] for name in contenders}
     with (
-        worker("cpu", "bench.worker", slots=SLOTS),
-        worker("bare", "bench.peers.celery_chain", slots=SLOTS, pool="prefork"),
-        dbos() as ask_dbos,
+        worker("cpu", "bench.worker", slots=slots, pool=pool),
+        worker("bare", "bench.peers.celery_chain", slots=slots, pool=pool),
     ):
-        contenders: dict[str, Callable[[str, int], None]] = {
-            "bare Celery": partial(_each, start_chain),
-            "unfused": partial(_each, partial(start, line)),
-            "fused": partial(_each, partial(start, fused)),
-            "DBOS queue": partial(ask_dbos, "queue"),
-            "DBOS direct": partial(ask_dbos, "direct"),
-        }
-        rates: dict[str, list[float]] = {name: [] for name in contenders}
-        for number in range(ROUNDS + 1):
+        for number in range(ROUNDS + 1):  # the first round warms up
             for name, begin in contenders.items():
-                jobs = 20 if number == 0 else max(20, int(JOBS * scale))
-                rate = _timed(begin, jobs)
-                if number:  # the first round warms up
+                rate = _timed(begin, jobs if number else WARM_UP)
+                if number:
                     rates[name].append(rate)
-    return _figures(rates)
+    return rates
 
 
-def _figures(rates: dict[str, list[float]]) -> list[Figure]:
+def _figures(rates: Rates, where: str) -> list[Figure]:
+    """Compare the medians: with bare Celery, and with the better way to start DBOS, if it ran."""
     middle = {name: median(found) for name, found in rates.items()}
     spread = {name: f"{min(found):.0f} to {max(found):.0f}" for name, found in rates.items()}
-    celery = middle["bare Celery"]
-    dbos_name = max(("DBOS queue", "DBOS direct"), key=lambda name: middle[name])
 
     def beside(mine: str, theirs: str, at_least: float) -> Figure:
-        note = f"{spread[mine]} against {spread[theirs]}, prefork {SLOTS}"
-        name = f"4-step pipelines per second, {mine}"
         return compared(
-            name, middle[mine], "/s", middle[theirs], theirs, at_least=at_least, note=note
-        )
+            f"4-step pipelines per second, {mine}, {where}", middle[mine], "/s", middle[theirs],
+            theirs, at_least=at_least, note=f"{spread[mine]} against {spread[theirs]}",
+        )  # fmt: skip
 
-    return [
-        compared(
-            "4-step pipelines per second, unfused", middle["unfused"], "/s", celery, "bare Celery",
-            at_least=0.7, note=f"{spread['unfused']} against {spread['bare Celery']}",
-        ),
-        beside("fused", "bare Celery", 1.0),
-        beside("unfused", dbos_name, 1.2),
-        beside("fused", dbos_name, 1.2),
-    ]  # fmt: skip
+    found = [beside("unfused", "bare Celery", 0.7), beside("fused", "bare Celery", 1.0)]
+    if ran := DBOS_KINDS.keys() & middle.keys():
+        best = max(ran, key=lambda name: middle[name])
+        found += [beside("unfused", best, 1.2), beside("fused", best, 1.2)]
+    return found
 
 
 def _timed(begin: Callable[[str, int], None], jobs: int) -> float:

@@ -31,6 +31,16 @@ def hear(timeout_s: float = 60.0) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in heard[1].decode().split("\t"))
 
 
+def allow(run: str) -> None:
+    """Let the steps of a run end that ask whether they may."""
+    _redis().set(f"bench:allowed:{run}", 1, ex=600)
+
+
+def allowed(run: str) -> bool:
+    """Say whether the driver has let the steps of a run end."""
+    return bool(_redis().exists(f"bench:allowed:{run}"))
+
+
 _clients: dict[int, "redis.Redis"] = {}
 
 
@@ -51,6 +61,11 @@ def count(run: str) -> int:
     row = _store().execute(COUNT, {"run": run}).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def insert(run: str, step: int) -> None:
+    """Insert one row and commit."""
+    _store().execute(INSERT, {"run": run, "step": step})
 
 
 def prepare() -> None:
