@@ -35,10 +35,16 @@ class Reader:
     job_id: str
     dice: random.Random
     numbers: list[int] = field(default_factory=list)
-    delays_s: list[float] = field(default_factory=list)  # of tokens written while it listened
+    written: list[float] = field(default_factory=list)  # the tokens: when each was written
+    delays_s: list[float] = field(default_factory=list)  # of those written while it listened
+    lost_at: list[float] = field(default_factory=list)  # when connections ended before the stream
     last_id: str = ""
-    connects: int = 0
     done: bool = False
+
+    @property
+    def lost_live(self) -> int:
+        """How many connections were lost before the last token was written."""
+        return sum(at < self.written[-1] for at in self.lost_at)
 
     async def run(self, *, frames: int = 10**9) -> None:
         """Read to the end over connections that last up to so many frames."""
@@ -46,7 +52,6 @@ class Reader:
             await self._connection(self.dice.randint(1, frames))
 
     async def _connection(self, frames: int) -> None:
-        self.connects += 1
         live_from = time.time()
         async with aclosing(stream(self.port, self.job_id, self.last_id)) as bodies:
             async for body in bodies:
@@ -54,7 +59,10 @@ class Reader:
                 for found in FRAME.finditer(body):
                     self._take(found, now, live_from)
                     frames -= 1
-                    if self.done or not frames:  # what else has come is lost with the connection
+                    if self.done:
+                        return
+                    if not frames:  # what else has come is lost with the connection
+                        self.lost_at.append(now)
                         return
         self.done = True  # 204: there was nothing more
 
@@ -63,9 +71,9 @@ class Reader:
         self.last_id = id_.decode()
         if event == b"token":
             self.numbers.append(int(n) % PER_ATTEMPT)
-            written = float(json.loads(data)["token"])
-            if written > live_from:
-                self.delays_s.append(now - written)
+            self.written.append(float(json.loads(data)["token"]))
+            if self.written[-1] > live_from:
+                self.delays_s.append(now - self.written[-1])
         self.done = event == b"end"
 
 
@@ -132,41 +140,53 @@ def delays_ms(readers: list[Reader]) -> list[float]:
 
 
 def exact(readers: list[Reader], tokens: int) -> int:
-    """Return how many of the readers have got every token once, in order."""
-    return sum(one.numbers == list(range(1, tokens + 1)) for one in readers)
+    """Return how many of a job's readers have got every token once, in order, and all the same."""
+    whole, same = list(range(1, tokens + 1)), readers[0].written
+    return sum(one.numbers == whole and one.written == same for one in readers)
 
 
 async def reconnect(port: int, *, reconnects: int) -> list[Figure]:
-    """Readers that lose their connection after a few frames, first live, then afterwards.
+    """Readers that lose their connection after a few frames, and go on while tokens still come.
 
-    Meanwhile the server's own connections to Redis are cut now and then.
+    Each audience has a job of its own. Meanwhile the server's own connections to Redis are cut now
+    and then.
     """
+    everyone: list[Reader] = []
+    right, cuts, began = 0, 0, time.monotonic()
+    while _lost(everyone) < reconnects:
+        with writing(TOKENS, rate=60) as (job_id, go):
+            audience = [Reader(port, job_id, random.Random(len(everyone) + k)) for k in range(20)]
+            reading = asyncio.gather(*(one.run(frames=FRAMES) for one in audience))
+            go.set()
+            cuts += await _cutting(reading, random.Random(len(everyone)))
+            everyone += audience
+            right += exact(audience, TOKENS)
+    took = time.monotonic() - began
+    lost, live = _lost(everyone), sum(one.lost_live for one in everyone)
+    note = (
+        f"{lost:,} disconnects ({lost / took:.0f}/s), {live:,} of them before the job's end; "
+        f"{cuts} cuts between server and Redis"
+    )
+    wrong = len(everyone) - right
+    name = "transcripts that differ after random disconnects"
+    return [bounded(name, wrong, f"of {len(everyone)}", at_most=0, note=note)]
+
+
+async def _cutting(reading: "asyncio.Future[list[None]]", fate: random.Random) -> int:
+    """Cut the server off from Redis at random until all is read; return how often."""
     from config.redis import client
 
-    everyone: list[Reader] = []
-    fate = random.Random(0)
-    kills = 0
-    began = time.monotonic()
-    with writing(TOKENS, rate=60) as (job_id, go):
-        go.set()
-        while _lost(everyone) < reconnects:
-            more = [Reader(port, job_id, random.Random(len(everyone) + k)) for k in range(20)]
-            reading = asyncio.gather(*(one.run(frames=FRAMES) for one in more))
-            while not reading.done():
-                await asyncio.wait([reading], timeout=0.5)
-                if fate.random() < 0.2:
-                    kills += int(client().client_kill_filter(_type="pubsub"))
-            await reading
-            everyone += more
-    took = time.monotonic() - began
-    whole, lost = exact(everyone, TOKENS), _lost(everyone)
-    note = f"{lost:,} disconnects ({lost / took:.0f}/s), {kills} cuts between server and Redis"
-    name = "transcripts that differ after random disconnects"
-    return [bounded(name, len(everyone) - whole, f"of {len(everyone)}", at_most=0, note=note)]
+    cuts = 0
+    while not reading.done():
+        await asyncio.wait([reading], timeout=0.5)
+        if fate.random() < 0.2:
+            cuts += int(client().client_kill_filter(_type="pubsub"))
+    await reading
+    return cuts
 
 
 def _lost(readers: list[Reader]) -> int:
-    return sum(one.connects - 1 for one in readers)
+    return sum(len(one.lost_at) for one in readers)
 
 
 async def crowd(
