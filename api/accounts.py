@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 from sqlmodel import Session
 
-from api.deps import BearerToken, CurrentUser, Owner, SessionDep
+from api.deps import Address, BearerToken, CurrentUser, Owner, SessionDep
 from api.dialects import dialect
 from config.settings import settings
 from models.accounts import (
@@ -113,9 +113,9 @@ def register_account(body: Registration, session: SessionDep) -> UserTold:
 
 
 @router.post("/auth/login")
-def log_in_here(body: Credentials, session: SessionDep) -> Access:
+def log_in_here(body: Credentials, session: SessionDep, address: Address) -> Access:
     """Trade credentials for a bearer token: `identifier`, `email` or `username`, and `password`."""
-    user = log_in_with(session, body)
+    user = log_in_with(session, body, address=address)
     lifetime = settings.accounts.token_s
     token = issue_token(session, user.id)
     return Access(user=public(user), access_token=token, expires_in=lifetime)

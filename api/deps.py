@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Depends, Header, Query, Request
 from sqlmodel import Session
 
+from api.caller import address_of
 from config.db import single_statement, transaction
 from config.settings import settings
 from models.accounts import (
@@ -155,6 +156,11 @@ def owner_in_passing(
         return current_user(session, body_user, authorization, service_token, user_header).id
 
 
+def _address(request: Request) -> str:
+    return address_of(request.scope)
+
+
+Address = Annotated[str, Depends(_address)]
 CurrentUser = Annotated[User, Depends(current_user)]
 Superadmin = Annotated[User, Depends(at_least(Role.SUPERADMIN))]
 BearerToken = Annotated[str, Depends(bearer_token)]

@@ -194,7 +194,7 @@ async def refuse(request: Request, error: Exception) -> JSONResponse:
     """Answer a DomainError with its own status and code."""
     assert isinstance(error, DomainError)
     answer = _answer(request, error.code, str(error), error.status, error.details)
-    if isinstance(error, Unavailable) and error.retry_after_s is not None:
+    if error.retry_after_s is not None:
         answer.headers["Retry-After"] = str(int(error.retry_after_s + 1))
     if error.status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"

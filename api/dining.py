@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, EmailStr, StringConstraints
 
 from api.accounts import welcome
-from api.deps import SessionDep, calling_service
+from api.deps import Address, SessionDep, calling_service
 from api.dialects import dialect
 from models.accounts import issue_token, verify_email
 from models.dining import (
@@ -104,9 +104,9 @@ def sign_up_here(body: SignUp, session: SessionDep) -> Message:
 
 
 @accounts.post("/api/login/")
-def log_in_here(body: LogIn, session: SessionDep, response: Response) -> LoggedIn:
+def log_in_here(body: LogIn, session: SessionDep, address: Address, response: Response) -> LoggedIn:
     """Check credentials. `X-Access-Token` in the answer is a bearer token for all other routes."""
-    user = log_in_verified(session, **body.model_dump())
+    user = log_in_verified(session, **body.model_dump(), address=address)
     response.headers["X-Access-Token"] = issue_token(session, user.id)
     return LoggedIn(message="Login successful", auth_id=user.id)
 

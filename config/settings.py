@@ -1,9 +1,9 @@
 """Settings, read once from the environment and `.env`."""
 
 import os
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -11,6 +11,15 @@ class Group(BaseModel):
     """A group of settings that share a prefix, with whoever else uses it (`WEB_CONCURRENCY`)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+DEVELOPMENT_KEY = "development-only-secret-key-of-longrun"
+
+
+# "20/minute", "10 per hour"; empty: no limit
+Rate = Annotated[
+    str, StringConstraints(pattern=r"^([1-9]\d* ?(/|per) ?(second|minute|hour|day))?$")
+]
 
 
 class DatabaseSettings(Group):
@@ -53,6 +62,8 @@ class WebSettings(Group):
     host: str = "127.0.0.1"
     port: int = 8000
     public_url: str = ""  # as people reach it, for links in mails; empty: the address above
+    allowed_hosts: str = ""  # names it is reached by, besides localhost, addresses and public_url
+    cors_origins: str = ""  # pages elsewhere that may call it, as https://app.example
 
 
 class WorkerSettings(Group):
@@ -137,6 +148,36 @@ class StreamSettings(Group):
     token_ttl_s: int = 60
 
 
+class LimitsSettings(Group):
+    """How much one address, and one person, may ask for. An empty rate is none."""
+
+    enabled: bool = True
+    address: Rate = "300/minute"
+    doors: Rate = "30/minute"  # per address: logging in, signing up, following a mail's link
+    person: Rate = "600/minute"
+    chat: Rate = "30/minute"  # per person, like all that follow
+    dining: Rate = "20/minute"
+    uploads: Rate = "60/hour"
+    analyses: Rate = "10/hour"
+    streams: int = 20  # open at once; 0: any number
+    local_factor: int = 1000  # on the local stack one address and one person ask for everything
+    timeout_s: float = 0.25  # Redis is not waited for longer: the request passes, and is counted
+
+
+class LoginSettings(Group):
+    """The brake on guessing passwords; it is in Postgres, and holds when Redis is away."""
+
+    failures: int = 10  # of one name from one address
+    address_failures: int = 100  # of all names from one address
+    window_s: int = 900
+
+
+class LogSettings(Group):
+    """What is logged. Secrets never are."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
 class RetentionSettings(Group):
     """How long things are kept."""
 
@@ -187,9 +228,11 @@ class Settings(BaseSettings):
     )
 
     environment: Literal["local", "production"] = "production"
-    secret_key: SecretStr = SecretStr("development-only-secret-key-of-longrun")
+    secret_key: SecretStr = SecretStr(DEVELOPMENT_KEY)
+    secret_keys: SecretStr = SecretStr("")  # seal what is stored; newest first, between commas
     service_token: SecretStr = SecretStr("")
     trust_gateway: bool = False
+    trust_gateway_acknowledged: bool = False
     guest_access: bool = False
 
     database: DatabaseSettings = DatabaseSettings()
@@ -206,6 +249,9 @@ class Settings(BaseSettings):
     upload: UploadSettings = UploadSettings()
     engine: EngineSettings = EngineSettings()
     stream: StreamSettings = StreamSettings()
+    limits: LimitsSettings = LimitsSettings()
+    login: LoginSettings = LoginSettings()
+    log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
     accounts: AccountsSettings = AccountsSettings()
     smtp: SmtpSettings = SmtpSettings()
@@ -213,3 +259,8 @@ class Settings(BaseSettings):
 
 
 settings = Settings()
+
+
+def listed(value: str) -> list[str]:
+    """Return the parts of a setting that names several, between commas."""
+    return [part for part in (part.strip() for part in value.split(",")) if part]

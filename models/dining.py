@@ -172,10 +172,10 @@ def sign_up(session: Session, *, email: str, username: str, password: str) -> Us
         raise (EmailTaken if taken.details["field"] == "email" else UsernameTaken)() from None
 
 
-def log_in_verified(session: Session, *, email: str, password: str) -> User:
+def log_in_verified(session: Session, *, email: str, password: str, address: str) -> User:
     """Return whose credentials these are. Raises WrongCredentials, EmailNotVerified."""
     try:
-        user = log_in(session, identifier=email, password=password)
+        user = log_in(session, identifier=email, password=password, address=address)
     except InvalidCredentials:
         raise WrongCredentials() from None
     if not user.verified:

@@ -24,9 +24,12 @@ class DomainError(Exception):
     code = "internal"
     status = 500
 
-    def __init__(self, message: str | None = None, **details: object) -> None:
-        """Keep `details` (JSON-serialisable) for the response body and the log line."""
+    def __init__(
+        self, message: str | None = None, *, retry_after_s: float | None = None, **details: object
+    ) -> None:
+        """Keep when to try again, if that is known, and `details` (JSON-serialisable) to tell."""
         super().__init__(message or (self.__doc__ or "").strip().splitlines()[0])
+        self.retry_after_s = retry_after_s
         self.details = details
 
 
@@ -84,10 +87,3 @@ class Unavailable(DomainError):
 
     code = "unavailable"
     status = 503
-
-    def __init__(
-        self, message: str | None = None, *, retry_after_s: float | None = None, **details: object
-    ) -> None:
-        """Keep how long the service asked us to wait, if it did."""
-        super().__init__(message, **details)
-        self.retry_after_s = retry_after_s

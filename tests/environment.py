@@ -24,8 +24,11 @@ SETTING_PREFIXES = (
     "FETCH_",
     "FLOWER_",
     "GUEST_ACCESS",
+    "LIMITS_",
     "LLM_",
     "LOCAL_",
+    "LOGIN_",
+    "LOG_",
     "MODELS_",
     "REDIS_",
     "RETENTION_",
@@ -54,6 +57,7 @@ def isolate() -> tuple[str, str]:
             del os.environ[name]
     os.environ["LONGRUN_ENV_FILE"] = os.devnull
     os.environ["ENVIRONMENT"] = "local"
+    os.environ["WEB_ALLOWED_HOSTS"] = "test"
     os.environ["LOCAL_DIR"] = str(HERE)
     os.environ["BLOB_URL"] = f"file://{HERE}/blobs"
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"

@@ -8,6 +8,7 @@ from starlette_admin.auth import AdminUser, AuthProvider
 from starlette_admin.exceptions import LoginFailed
 from starlette_admin.helpers import index_url, safe_redirect_url
 
+from api.caller import address_of
 from config.settings import settings
 from models.accounts import (
     Role,
@@ -34,7 +35,7 @@ class Door(AuthProvider):
     ) -> Response:
         """Check credentials and role. Raises LoginFailed, the same for all that may not enter."""
         try:
-            token = await run_in_threadpool(_enter, request.state.session, username, password)
+            token = await run_in_threadpool(_enter, request, username, password)
         except DomainError:
             raise LoginFailed("Invalid credentials") from None
         home = index_url(request)
@@ -69,8 +70,12 @@ class Door(AuthProvider):
         return answer
 
 
-def _enter(session: Session, username: str, password: str) -> str:
-    user = require_role(log_in(session, identifier=username, password=password), NEEDS)
+def _enter(request: Request, username: str, password: str) -> str:
+    session = request.state.session
+    known = log_in(
+        session, identifier=username, password=password, address=address_of(request.scope)
+    )
+    user = require_role(known, NEEDS)
     record_change(session, user, "login", target="admin", target_id=user.id)
     return issue_token(session, user.id)
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 from sqlmodel import Session
 
-from api.deps import BearerToken, CurrentUser, SessionDep
+from api.deps import Address, BearerToken, CurrentUser, SessionDep
 from api.dialects import Envelope, WrapDep, dialect
 from models.accounts import (
     Credentials,
@@ -89,9 +89,11 @@ OwnUser = Annotated[User, Depends(own_user)]
 
 
 @auth.post("/login")
-def log_in_here(body: Credentials, session: SessionDep, wrap: WrapDep) -> Envelope[Opened]:
+def log_in_here(
+    body: Credentials, session: SessionDep, address: Address, wrap: WrapDep
+) -> Envelope[Opened]:
     """Trade credentials for a bearer token."""
-    user = log_in_with(session, body)
+    user = log_in_with(session, body, address=address)
     opened = Opened(token=issue_token(session, user.id), user_id=user.id)
     return wrap(opened, "Logged in")
 

@@ -7,6 +7,7 @@ from models.accounts.passwords import hash_password, is_outdated, matches
 from models.accounts.tables import InactiveAccount, User
 from models.base import now
 from models.errors import Invalid, Unauthorized
+from models.login_brake import count_login, forget_failed_logins
 
 
 class InvalidCredentials(Unauthorized):
@@ -41,23 +42,26 @@ def find_user(session: Session, identifier: str) -> User | None:
     return min(found, key=lambda user: user.email != email, default=None)
 
 
-def log_in_with(session: Session, given: Credentials) -> User:
+def log_in_with(session: Session, given: Credentials, *, address: str) -> User:
     """Return whose credentials these are. Raises MissingCredentials, and as `log_in`."""
     identifier = given.identifier or given.email or given.username
     if not identifier or not given.password:
         raise MissingCredentials()
-    return log_in(session, identifier=identifier, password=given.password)
+    return log_in(session, identifier=identifier, password=given.password, address=address)
 
 
-def log_in(session: Session, *, identifier: str, password: str) -> User:
+def log_in(session: Session, *, identifier: str, password: str, address: str) -> User:
     """Return whose credentials these are. Unknown people take as long to refuse as known ones.
 
-    Raises InvalidCredentials, and only to who knows the password InactiveAccount.
+    `address` is where they ask from. Raises TooManyLogins, InvalidCredentials, and only to who
+    knows the password InactiveAccount.
     """
+    count_login(identifier, address)
     user = find_user(session, identifier)
     stored = user.password_hash if user is not None else None
     if not matches(password, stored) or user is None or stored is None:
         raise InvalidCredentials()
+    forget_failed_logins(session, identifier, address)
     if not user.active:
         raise InactiveAccount()
     if is_outdated(stored):

@@ -6,7 +6,14 @@ from sqlmodel import SQLModel
 
 from config.db import sqlalchemy_url
 from config.settings import settings
-from models import accounts, blobs, dining, indexes  # noqa: F401 — declare their tables
+from models import (  # noqa: F401 — declare their tables
+    accounts,
+    blobs,
+    credentials,
+    dining,
+    indexes,
+    login_brake,
+)
 from models.books import conversations, library  # noqa: F401
 from models.jobs import tables  # noqa: F401
 from models.scenes import users  # noqa: F401

@@ -1,0 +1,36 @@
+"""What must not be set as it is when strangers can reach the server."""
+
+from collections.abc import Iterator
+
+from config.settings import DEVELOPMENT_KEY, Settings, listed, settings
+
+KEY_LENGTH = 32  # characters, of which a random key has at least so many
+
+
+class Unsafe(Exception):
+    """This server must not start with these settings."""
+
+
+def check_safe(configured: Settings = settings) -> None:
+    """Refuse to start in production with settings that let anybody in. Raises Unsafe."""
+    if configured.environment == "production" and (problems := list(_problems(configured))):
+        raise Unsafe("ENVIRONMENT is production: " + " ".join(problems))
+
+
+def _problems(configured: Settings) -> Iterator[str]:
+    key, token = (
+        one.get_secret_value() for one in (configured.secret_key, configured.service_token)
+    )
+    if key == DEVELOPMENT_KEY or len(key) < KEY_LENGTH:
+        yield f"SECRET_KEY needs {KEY_LENGTH} random characters of your own."
+    if any(len(one) < KEY_LENGTH for one in listed(configured.secret_keys.get_secret_value())):
+        yield f"Each of SECRET_KEYS needs {KEY_LENGTH} random characters."
+    if token and len(token) < KEY_LENGTH:
+        yield f"SERVICE_TOKEN needs {KEY_LENGTH} random characters; empty, it lets nobody in."
+    if configured.trust_gateway and not configured.trust_gateway_acknowledged:
+        yield (
+            "TRUST_GATEWAY believes whatever X-User-ID says: set TRUST_GATEWAY_ACKNOWLEDGED=true "
+            "if only your gateway reaches this server, or unset it."
+        )
+    if configured.fetch.allow_loopback:
+        yield "FETCH_ALLOW_LOOPBACK would let users read what runs on this machine."
