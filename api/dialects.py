@@ -16,10 +16,14 @@ from uuid import uuid4
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
+from api.limits import TooManyRequests
 from api.streams import Ended, Event
 from models.base import now
 from models.errors import Conflict, DomainError, Unavailable
@@ -198,7 +202,18 @@ async def refuse(request: Request, error: Exception) -> JSONResponse:
         answer.headers["Retry-After"] = str(int(error.retry_after_s + 1))
     if error.status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TooManyRequests):
+        answer.headers.update(error.headers)
     return answer
+
+
+async def refuse_early(error: DomainError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request that no route has seen yet, in the dialect of the one it was meant for."""
+    for route in iter_route_contexts(scope["app"].routes):
+        if getattr(route, "matches", None) and route.matches(scope)[0] is not Match.NONE:
+            scope.setdefault("route", route)
+            break
+    await (await refuse(Request(scope), error))(scope, receive, send)
 
 
 async def refuse_body(request: Request, error: Exception) -> JSONResponse:

@@ -12,6 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import DBAPIError
 
+from api.limits import failed_open
 from api.streams import current_hub
 from config.db import connection
 from config.redis import client
@@ -117,6 +118,7 @@ def _step_metrics(rows: list[Any]) -> Iterator[Metric]:
 
 _registry = CollectorRegistry()
 _registry.register(_EngineCollector())
+_registry.register(failed_open)
 
 
 @router.get("/metrics")

@@ -29,4 +29,4 @@ async def ask(run: Run, owner: WaitingOwner, cursor: CursorDep) -> Response:
         with transaction() as session:
             return relaying.start(session, run, owner=owner).id
 
-    return await follow(await run_in_threadpool(begin), cursor, ENGINE)
+    return await follow(await run_in_threadpool(begin), cursor, ENGINE, owner=owner)

@@ -33,10 +33,7 @@ _about = {name: ContextVar(name, default=NONE) for name in _names}
 
 @contextmanager
 def about(**ids: object) -> Iterator[None]:
-    """Let every line within the block, also of threads started in it, name these ids.
-
-    `request`, `job` and `step`.
-    """
+    """Let every line within the block name these ids: `request`, `job` and `step`."""
     tokens = [(_about[name], _about[name].set(str(value))) for name, value in ids.items()]
     try:
         yield
@@ -58,7 +55,7 @@ class Belonging(logging.Filter):
 class Line(logging.Formatter):
     """One line per record, then its traceback; without secrets, also in the traceback."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 

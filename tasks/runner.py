@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from config.db import connection, single_statement, transaction
+from config.logging import about
 from config.redis import announce
 from config.settings import settings
 from models.errors import DomainError, Unavailable
@@ -65,7 +66,8 @@ def carry_out(pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, gener
     while True:
         announce(job_id)
         failpoint("claimed")
-        after = _attempt(pipeline, pipeline.steps[claim.name], claim, known)
+        with about(job=job_id, step=claim.name):
+            after = _attempt(pipeline, pipeline.steps[claim.name], claim, known)
         announce(job_id)
         if after is None:
             publisher.refill(claim.queue)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from api.deps import Limit, Owner, SessionDep, WaitingOwner
+from api.deps import CHAT, Limit, Owner, SessionDep, WaitingOwner
 from api.dialects import BOOKS, dialect
 from api.jobs import IdempotencyKey
 from api.sse import CursorDep, EventStream, follow
@@ -120,7 +120,7 @@ def _message(row: ChatMessage) -> MessagePublic:
 async def stream_reply(session_id: UUID, owner: WaitingOwner, cursor: CursorDep) -> Response:
     """The reply that is being written, or the last one, from the cursor on."""
     job_id = await run_in_threadpool(_reply_of, session_id, owner)
-    return await follow(job_id, cursor, BOOKS)
+    return await follow(job_id, cursor, BOOKS, owner=owner)
 
 
 def _reply_of(session_id: UUID, owner: UUID) -> UUID:
@@ -131,7 +131,7 @@ def _reply_of(session_id: UUID, owner: UUID) -> UUID:
         return found.job_id
 
 
-@router.post("/character/chat")
+@router.post("/character/chat", dependencies=[CHAT])
 async def talk(
     body: ChatRequest,
     owner: WaitingOwner,
@@ -147,8 +147,8 @@ async def talk(
     try:
         job_id = await run_in_threadpool(_say, body, owner, idempotency_key)
     except SessionBusy as busy:
-        return EventStream(_frames(BOOKS.busy(str(busy), busy.details)))
-    return await follow(job_id, cursor, BOOKS, **{"X-Job-ID": str(job_id)})
+        return EventStream(_frames(BOOKS.busy(str(busy), busy.details)), owner)
+    return await follow(job_id, cursor, BOOKS, owner=owner, **{"X-Job-ID": str(job_id)})
 
 
 async def _frames(frames: list[bytes]) -> Any:

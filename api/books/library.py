@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form, Query, Response, UploadFile
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
-from api.deps import Limit, Owner, SessionDep
+from api.deps import UPLOAD, Limit, Owner, SessionDep
 from api.dialects import dialect
 from api.jobs import IdempotencyKey
 from config.blobs import BlobStore
@@ -125,7 +125,7 @@ def _character(row: Character) -> CharacterPublic:
     return CharacterPublic(**row.model_dump(), has_voice=row.system_prompt is not None)
 
 
-@router.post("/books", status_code=201)
+@router.post("/books", status_code=201, dependencies=[UPLOAD])
 def add_book(
     session: SessionDep,
     owner: Owner,
@@ -217,7 +217,7 @@ def read_character(character_id: UUID, session: SessionDep, owner: Owner) -> Cha
     return CharacterDetail(**row.model_dump(), has_voice=row.system_prompt is not None)
 
 
-@router.post("/character/processing", status_code=202)
+@router.post("/character/processing", status_code=202, dependencies=[UPLOAD])
 def process_book(
     body: ProcessingRequest,
     session: SessionDep,

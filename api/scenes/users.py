@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 from sqlmodel import Session
 
-from api.deps import Address, BearerToken, CurrentUser, SessionDep
+from api.deps import DOOR, Address, BearerToken, CurrentUser, SessionDep
 from api.dialects import Envelope, WrapDep, dialect
 from models.accounts import (
     Credentials,
@@ -88,7 +88,7 @@ def own_user(user_id: str, user: CurrentUser) -> User:
 OwnUser = Annotated[User, Depends(own_user)]
 
 
-@auth.post("/login")
+@auth.post("/login", dependencies=[DOOR])
 def log_in_here(
     body: Credentials, session: SessionDep, address: Address, wrap: WrapDep
 ) -> Envelope[Opened]:
