@@ -214,7 +214,7 @@ class _Pieces(httpx.SyncByteStream):
 
 @cache
 def _trust() -> SSLContext:
-    """Return what certificates are checked with; reading them takes some 10 ms."""
+    """Return what certificates are checked with; reading them takes up to 0.2 s."""
     return httpx.create_ssl_context(trust_env=False)
 
 
