@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlmodel import Session
 
 from api.deps import DOOR, Address, BearerToken, CurrentUser, Owner, SessionDep
-from api.dialects import dialect
+from api.dialects import speaking
 from config.settings import settings
 from models.accounts import (
     AccessToken,
@@ -27,7 +27,7 @@ from models.accounts import (
 from models.dining import provision_diner
 from pipelines.accounts.send_verification import ask_to_verify
 
-router = APIRouter(tags=["control", "accounts"], dependencies=[Depends(dialect("control"))])
+router = APIRouter(tags=["control", "accounts"], **speaking("control"))
 
 
 class Registration(BaseModel):

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from api import accounts, admin, dialects, dining, edge, jobs, ops
+from api import accounts, admin, dining, edge, errors, jobs, ops
 from api.books import conversations, library
 from api.scenes import users as players
 from api.streams import Hub
@@ -36,7 +36,7 @@ app = Guarded(
     summary="Every long AI operation is a durable job.",
     lifespan=_lifespan,
 )
-dialects.install(app)
+errors.install(app)
 for _router in (
     ops.router, jobs.router, library.router, conversations.router,
     accounts.router, players.auth, players.router,

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, EmailStr, StringConstraints
 
 from api.accounts import welcome
 from api.deps import DOOR, Address, SessionDep, calling_service
-from api.dialects import dialect
+from api.dialects import speaking
 from models.accounts import issue_token, verify_email
 from models.dining import (
     Diner,
@@ -22,13 +22,11 @@ from models.dining import (
     sign_up,
 )  # fmt: skip
 
-accounts = APIRouter(
-    tags=["dining-accounts", "accounts"], dependencies=[Depends(dialect("dining-accounts"))]
-)
+accounts = APIRouter(tags=["dining-accounts", "accounts"], **speaking("dining-accounts"))
 users = APIRouter(
     prefix="/users",
     tags=["dining"],
-    dependencies=[Depends(dialect("dining")), Depends(calling_service)],
+    **speaking("dining", calling_service),
 )
 
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import limits
 from api.caller import address_of
-from api.dialects import refuse_early
+from api.errors import refuse_early
 from config.logging import about
 from config.settings import Settings, listed, settings
 from models.errors import Busy, Invalid

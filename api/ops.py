@@ -24,7 +24,7 @@ router = APIRouter(tags=["operations"])
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-@router.get("/health")
+@router.get("/health", responses={200: {"content": {"text/plain": {}}}})
 def health(request: Request) -> Response:
     """The process lives. Checks nothing else."""
     if request.headers.get("accept", "").startswith("text/plain"):
@@ -121,7 +121,7 @@ _registry.register(_EngineCollector())
 _registry.register(failed_open)
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 def metrics() -> Response:
     """The engine's figures in Prometheus' text format."""
     return Response(generate_latest(_registry), media_type=CONTENT_TYPE_LATEST, headers=NO_STORE)

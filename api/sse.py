@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import jwt
@@ -20,6 +20,13 @@ from models.accounts import InvalidToken
 from models.base import now
 
 SHUTDOWN_GRACE_S = 2.0  # in which open streams end by themselves; below uvicorn's own 5 s
+STREAMS: dict[str, Any] = {  # what a route is declared with that answers with a stream
+    "response_class": Response,
+    "responses": {
+        200: {"content": {"text/event-stream": {}}},
+        204: {"description": "There is nothing more to come."},
+    },
+}
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -76,7 +83,7 @@ def sign_stream_token(job_id: UUID, owner: UUID) -> str:
     return jwt.encode(claims, settings.secret_key.get_secret_value(), algorithm="HS256")
 
 
-def verify_stream_token(token: str, job_id: UUID) -> UUID:
+def verify_stream_token(token: str, job_id: str) -> UUID:
     """Return whose stream token this is. Raises InvalidToken."""
     try:
         claims = jwt.decode(

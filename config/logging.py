@@ -25,7 +25,7 @@ LINE = (
     "%(asctime)s %(levelname)s %(name)s request=%(request)s job=%(job)s step=%(step)s %(message)s"
 )
 SHORT = 8  # a configured secret of fewer characters is not looked for: it would hide common words
-TALKATIVE = ("httpx", "httpcore", "hpack")  # they tell every request, with its address
+TALKATIVE = ("httpx", "httpcore", "hpack", "LiteLLM")  # they tell every request, with its address
 
 _names = ("request", "job", "step")
 _about = {name: ContextVar(name, default=NONE) for name in _names}

@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from api.deps import CHAT, Limit, Owner, SessionDep, WaitingOwner
-from api.dialects import BOOKS, dialect
+from api.dialects import BOOKS, speaking
 from api.jobs import IdempotencyKey
-from api.sse import CursorDep, EventStream, follow
+from api.sse import STREAMS, CursorDep, EventStream, follow
 from config.db import transaction
 from models.books.conversations import (
     Author,
@@ -29,7 +29,7 @@ from models.jobs import idempotency
 from models.jobs.queries import JobNotFound
 from pipelines.books.chat import Say, chat
 
-router = APIRouter(tags=["books"], dependencies=[Depends(dialect("books"))])
+router = APIRouter(tags=["books"], **speaking("books"))
 
 
 class SessionCreate(BaseModel):
@@ -116,7 +116,7 @@ def _message(row: ChatMessage) -> MessagePublic:
     return MessagePublic(**row.model_dump(warnings=False), metadata=row.details)
 
 
-@router.get("/chat-sessions/{session_id}/stream")
+@router.get("/chat-sessions/{session_id}/stream", **STREAMS)
 async def stream_reply(session_id: UUID, owner: WaitingOwner, cursor: CursorDep) -> Response:
     """The reply that is being written, or the last one, from the cursor on."""
     job_id = await run_in_threadpool(_reply_of, session_id, owner)
@@ -131,7 +131,7 @@ def _reply_of(session_id: UUID, owner: UUID) -> UUID:
         return found.job_id
 
 
-@router.post("/character/chat", dependencies=[CHAT])
+@router.post("/character/chat", dependencies=[CHAT], **STREAMS)
 async def talk(
     body: ChatRequest,
     owner: WaitingOwner,

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Query, Response, UploadFile
+from fastapi import APIRouter, Form, Query, Response, UploadFile
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
 from api.deps import UPLOAD, Limit, Owner, SessionDep
-from api.dialects import dialect
+from api.dialects import speaking
 from api.jobs import IdempotencyKey
 from config.blobs import BlobStore
 from config.settings import settings
@@ -35,7 +35,7 @@ from pipelines import tell_after_commit
 from pipelines.books.forget_book import ForgetBook, forget_book
 from pipelines.books.ingest import IngestBook, ingest
 
-router = APIRouter(tags=["books"], dependencies=[Depends(dialect("books"))])
+router = APIRouter(tags=["books"], **speaking("books"))
 
 
 class BookPublic(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlmodel import Session
 
 from api.deps import DOOR, Address, BearerToken, CurrentUser, SessionDep
-from api.dialects import Envelope, WrapDep, dialect
+from api.dialects import Envelope, WrapDep, speaking
 from models.accounts import (
     Credentials,
     User,
@@ -40,12 +40,8 @@ from models.scenes.users import (
     preferences_of,
 )  # fmt: skip
 
-auth = APIRouter(
-    prefix="/api/auth", tags=["scenes", "accounts"], dependencies=[Depends(dialect("scenes"))]
-)
-router = APIRouter(
-    prefix="/api/users/{user_id}", tags=["scenes"], dependencies=[Depends(dialect("scenes"))]
-)
+auth = APIRouter(prefix="/api/auth", tags=["scenes", "accounts"], **speaking("scenes"))
+router = APIRouter(prefix="/api/users/{user_id}", tags=["scenes"], **speaking("scenes"))
 
 
 class Opened(BaseModel):

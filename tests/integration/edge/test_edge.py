@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from api import edge
 from api.app import Guarded
-from api.dialects import install
+from api.errors import install
 from config.settings import settings
 
 
@@ -173,7 +173,7 @@ async def test_a_line_of_the_log_names_its_request(
     with caplog.at_level(logging.ERROR):
         await broken.get("/crash", headers={"X-Request-ID": "abc"})
 
-    (line,) = [Line().format(one) for one in caplog.records if one.name == "api.dialects"]
+    (line,) = [Line().format(one) for one in caplog.records if one.name == "api.errors"]
     assert "request=abc" in line
     assert "RuntimeError" in line
     assert "hunter2" not in line
