@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import schemathesis
 import uvicorn
-from hypothesis import HealthCheck, Phase, given, settings, strategies
+from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
@@ -41,17 +41,23 @@ def served(owner: None) -> Iterator[str]:
     thread.join()
 
 
-@settings(
+BUDGET = settings(
     max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
+    database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(data=strategies.data())
-def ask(operation: Any, url: str, data: strategies.DataObject) -> None:
-    case = data.draw(operation.as_strategy())
-    case.call_and_validate(base_url=url, checks=CHECKS, timeout=10)
+
+
+def ask(operation: Any, url: str) -> None:
+    @BUDGET
+    @given(case=operation.as_strategy())
+    def run(case: schemathesis.Case) -> None:
+        case.call_and_validate(base_url=url, checks=CHECKS, timeout=10)
+
+    run()
 
 
 def test_no_request_breaks_it(served: str) -> None:
