@@ -13,7 +13,6 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
@@ -162,6 +161,9 @@ class PlanVersion(SQLModel, table=True):
     status: VersionStatus = Field(sa_column=Column(String, nullable=False))
     source: PlanSource = Field(sa_column=Column(String, nullable=False))
     plan: dict[str, Any] = Field(sa_column=jsonb(nullable=False))
+    diff: list[dict[str, Any]] = Field(  # from `forked_from`, week by week; empty for the first
+        default_factory=list, sa_column=jsonb(nullable=False)
+    )
     decisions: dict[str, str] = Field(  # week -> Decision, of the weeks that differ
         default_factory=dict, sa_column=jsonb(nullable=False)
     )
@@ -282,8 +284,9 @@ class Corpus(SQLModel, table=True):
     last_version: int = 0  # the number that the newest ingestion has taken
     embedding_model: str | None = None  # what made the live version's vectors
     embedding_dimension: int | None = None
-    articles: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
-    chunks: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    passages: str | None = None  # the blob that holds the live version's passages as JSON
+    articles: int = 0
+    chunks: int = 0
     updated_at: datetime = timestamp(default_now=True)
 
     def collection(self, version: int | None = None) -> str:

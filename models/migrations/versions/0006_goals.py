@@ -4,7 +4,7 @@ Revision: 0006, after 0003.
 """
 
 import sqlalchemy as sa
-import sqlmodel  # noqa: F401
+import sqlmodel
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
@@ -23,8 +23,9 @@ def upgrade() -> None:
         sa.Column("last_version", sa.Integer(), nullable=False),
         sa.Column("embedding_model", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("embedding_dimension", sa.Integer(), nullable=True),
-        sa.Column("articles", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("chunks", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("passages", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("articles", sa.Integer(), nullable=False),
+        sa.Column("chunks", sa.Integer(), nullable=False),
         sa.Column(
             "updated_at",
             sa.DateTime(timezone=True),
@@ -139,6 +140,9 @@ def upgrade() -> None:
         sa.Column("source", sa.String(), nullable=False),
         sa.Column(
             "plan", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False
+        ),
+        sa.Column(
+            "diff", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False
         ),
         sa.Column(
             "decisions", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False
