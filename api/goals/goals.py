@@ -6,9 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from sqlmodel import Session
 
-from api.deps import CHAT, Owner, SessionDep
+from api.deps import CHAT, SessionDep, WaitingOwner
 from api.dialects import speaking
 from api.goals.asker import GoalOwner, ListingOwner
+from config.db import transaction
 from models.goals.goals import (
     GoalCreate,
     GoalCreated,
@@ -32,12 +33,11 @@ router = APIRouter(prefix="/goals", tags=["goals"], **speaking("goals"))
 
 
 @router.post("", status_code=201, dependencies=[CHAT])
-def create_goal(
-    body: GoalCreate, session: SessionDep, owner: Owner, response: Response
-) -> GoalCreated:
+def create_goal(body: GoalCreate, owner: WaitingOwner, response: Response) -> GoalCreated:
     """Set a goal. Its plan comes by itself: `plan_json` of the goal, or its stream meanwhile."""
-    goal = new_goal(session, body, owner=owner)
-    job = begin(session, goal)
+    with transaction() as session:
+        goal = new_goal(session, body, owner=owner)
+        job = begin(session, goal)
     response.headers.update({"Location": f"/goals/{goal.id}", "X-Job-Id": str(job.id)})
     return GoalCreated(**goal.model_dump(warnings=False), user_id=goal.user_ref)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -33,9 +34,15 @@ class Span:
 
 def checked_zone(name: str) -> str:
     """Return the name of a time zone. Raises UnknownTimeZone."""
-    if name not in available_timezones():
+    if name not in _zones():
         raise UnknownTimeZone()
     return name
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Return the names of all time zones; looking for them takes 20 ms."""
+    return frozenset(available_timezones())
 
 
 def first_day(today: date, *, weeks: int, target: date | None) -> date:

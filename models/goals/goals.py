@@ -8,11 +8,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, StringConstraints
 from pydantic import Field as Bounded
-from sqlalchemy import func, update
+from sqlalchemy import Uuid, bindparam, update
 from sqlmodel import Session, col, select
 
-from models.accounts import User
-from models.base import now
+from models.base import now, one_statement
 from models.errors import Conflict, NotFound, Unprocessable
 from models.goals.calendar import checked_zone, weeks_until
 from models.goals.tables import (
@@ -149,14 +148,28 @@ def today_in(zone: str) -> date:
     return now().astimezone(ZoneInfo(zone)).date()
 
 
+_owner = bindparam("owner", type_=Uuid())
+_lock_owner = one_statement(
+    'SELECT id FROM "user" WHERE id = :owner FOR NO KEY UPDATE',  # lets others refer to the row
+    _owner,
+)
+_count_goals = one_statement(
+    """
+    SELECT count(*) FILTER (WHERE status = 'active'),
+           max(pipeline_order) FILTER (WHERE status = 'pipeline')
+    FROM goal WHERE owner_id = :owner
+    """,
+    _owner,
+)
+
+
 def _waiting(session: Session, owner: UUID) -> int | None:
     """Lock somebody's goals; return the last place of their queue, None while one more may be
     active."""
-    session.execute(select(User.id).where(User.id == owner).with_for_update(key_share=True))
-    active = func.count().filter(col(Goal.status) == GoalStatus.ACTIVE)
-    last = func.max(Goal.pipeline_order).filter(col(Goal.status) == GoalStatus.PIPELINE)
-    found = session.execute(select(active, last).where(Goal.owner_id == owner)).one()
-    return None if found[0] < MAX_ACTIVE else found[1] or 0
+    conn = session.connection()
+    conn.execute(_lock_owner, {"owner": owner})
+    active, last = conn.execute(_count_goals, {"owner": owner}).one()
+    return None if active < MAX_ACTIVE else last or 0
 
 
 def get_goal(session: Session, goal_id: UUID, *, owner: UUID, lock: bool = False) -> Goal:
