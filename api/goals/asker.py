@@ -28,7 +28,7 @@ def _listing_owner(
     return asker_named(session, request, user_id)
 
 
-def _goal_owner(goal_id: UUID, session: SessionDep, claims: ClaimsDep) -> UUID:
+def goal_owner(goal_id: UUID, session: SessionDep, claims: ClaimsDep) -> UUID:
     """Return who is asking for a goal. The document's requests for one goal name nobody: behind a
     trusted gateway, which has let them through, its id is enough. Raises GoalNotFound."""
     if asks_as_nobody(claims):
@@ -47,6 +47,6 @@ def _waiting_goal_owner(goal_id: UUID, claims: ClaimsDep) -> UUID:
 
 
 ListingOwner = Annotated[UUID, Depends(_listing_owner)]
-PLANNING = limited("chat", _goal_owner)  # for routes about a goal that call a model
-GoalOwner = Annotated[UUID, Depends(_goal_owner)]
+PLANNING = limited("chat", goal_owner)  # for routes about a goal that call a model
+GoalOwner = Annotated[UUID, Depends(goal_owner)]
 WaitingGoalOwner = Annotated[UUID, Depends(_waiting_goal_owner)]

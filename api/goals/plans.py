@@ -13,7 +13,6 @@ from api.dialects import GOALS, speaking
 from api.goals.asker import PLANNING, GoalOwner, WaitingGoalOwner
 from api.sse import STREAMS, CursorDep, follow
 from config.db import transaction
-from models.goals.calendar import calendar_of
 from models.goals.goals import Prose, Weeks, get_goal
 from models.goals.layout import list_milestones, list_tasks
 from models.goals.tables import Decision, TaskStatus, Trigger
@@ -29,10 +28,6 @@ from pipelines.goals.plan import plan_again
 router = APIRouter(prefix="/goals/{goal_id}", tags=["goals"], **speaking("goals"))
 
 Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
-ICS: dict[str, Any] = {
-    "response_class": Response,
-    "responses": {200: {"content": {"text/calendar": {}}}},
-}
 
 
 class PlanAgain(BaseModel):
@@ -163,13 +158,3 @@ def reject_weeks(
     goal = get_goal(session, goal_id, owner=owner, lock=True)
     row = decide(session, goal, version, Decision.REJECTED, body.weeks)
     return VersionPublic.model_validate(row, from_attributes=True)
-
-
-@router.get("/calendar.ics", **ICS)
-def read_calendar(goal_id: UUID, session: SessionDep, owner: GoalOwner) -> Response:
-    """The goal's tasks as a calendar that other calendars can subscribe to."""
-    goal = get_goal(session, goal_id, owner=owner)
-    weeks = {row.id: f"Week {row.week}: {row.title}" for row in list_milestones(session, goal)}
-    told = calendar_of(goal, list_tasks(session, goal), weeks)
-    named = {"Content-Disposition": f'inline; filename="goal-{goal.id}.ics"'}
-    return Response(told, media_type="text/calendar", headers=named)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 from uuid import uuid5
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
@@ -38,7 +39,7 @@ def _begin(goal: Goal, first_week: int) -> date:
     """Return the first day of week 1, moved so that week `first_week` is not over already."""
     assert goal.activated_at is not None
     weeks, target = goal.target_weeks, goal.target_date
-    activated = goal.activated_at.date()
+    activated = goal.activated_at.astimezone(ZoneInfo(goal.time_zone)).date()
     begin = first_day(activated, weeks=weeks, target=target)
     ahead = timedelta(days=7 * (first_week - 1))
     earliest = first_day(today_in(goal.time_zone), weeks=weeks - first_week + 1, target=target)

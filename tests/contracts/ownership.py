@@ -139,6 +139,7 @@ DECISIONS: dict[str, Decision] = {
     "POST /goals/{goal_id}/plan/versions/{version}/accept": Owned(send=NO_BODY),
     "POST /goals/{goal_id}/plan/versions/{version}/reject": Owned(send=NO_BODY),
     "GET /goals/{goal_id}/calendar.ics": Owned(),
+    "POST /goals/{goal_id}/calendar-token": Owned(),
     "POST /goals/start": Mine(send={"json": {"user_id": "{asker}", "message": "Run"}}),
     "POST /goals/{conversation_id}/respond": Owned(send={"json": {"message": "8 weeks"}}),
     "GET /goals/conversations/{conversation_id}": Owned(),

@@ -1,9 +1,12 @@
+import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from models.base import now
 from tests import inline
 from tests.integration.goals.conftest import USER
 
@@ -85,6 +88,18 @@ async def test_a_fourth_goal_waits_until_one_of_three_ends(trusting: httpx.Async
         "pipeline", "active", "active", "completed", "active",
     ]  # fmt: skip
     assert (await trusting.get(f"/goals/{goals[3]['id']}/milestones")).json() != []
+
+
+async def test_goals_made_all_at_once_are_no_more_than_three_active(
+    trusting: httpx.AsyncClient,
+) -> None:
+    await asyncio.gather(*(make(trusting, title=f"Goal {k}") for k in range(12)))
+
+    told = (await trusting.get("/goals", params={"user_id": USER})).json()
+
+    assert [one["status"] for one in told].count("active") == 3
+    waiting = sorted(one["pipeline_order"] for one in told if one["pipeline_order"])
+    assert waiting == list(range(1, 10))
 
 
 async def test_an_ended_goal_stays_ended(trusting: httpx.AsyncClient) -> None:
@@ -183,10 +198,6 @@ async def test_somebody_elses_goal_is_not_found(trusting: httpx.AsyncClient) -> 
 
 
 async def test_nothing_is_planned_past_the_target_date(trusting: httpx.AsyncClient) -> None:
-    from datetime import timedelta
-
-    from models.base import now
-
     target = (now() + timedelta(days=10)).date().isoformat()
     goal = await planned(trusting, target_date=target)
 

@@ -1,12 +1,16 @@
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import httpx
 import icalendar
+import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
 from config.db import transaction
+from config.settings import settings
+from models.goals.goals import owner_of_goal
 from models.goals.tables import Task, TaskStatus
 from tests import inline
 from tests.integration.goals.test_goals_api import make, planned
@@ -168,6 +172,23 @@ async def test_the_calendar_has_every_task_at_nine_whatever_the_season(
     assert len({str(event["uid"]) for event in events}) == len(events)
 
 
+async def test_a_calendar_can_be_subscribed_to_without_headers(
+    trusting: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goal, other = await planned(trusting), await planned(trusting)
+    feed = (await trusting.post(f"/goals/{goal['id']}/calendar-token")).json()
+    closed = settings.model_copy(update={"environment": "production"})
+    monkeypatch.setattr("api.deps.settings", closed)
+
+    opened = await trusting.get(feed["url"])
+    elsewhere = await trusting.get(feed["url"].replace(goal["id"], other["id"]))
+    forged = await trusting.get(feed["url"][:-4] + "AAAA")
+    bare = await trusting.get(f"/goals/{goal['id']}/calendar.ics")
+
+    assert opened.text.startswith("BEGIN:VCALENDAR")
+    assert [one.status_code for one in (elsewhere, forged, bare)] == [401, 401, 401]
+
+
 async def test_a_recurring_task_keeps_its_rule_in_the_calendar(
     trusting: httpx.AsyncClient,
 ) -> None:
@@ -192,9 +213,5 @@ async def test_a_recurring_task_keeps_its_rule_in_the_calendar(
 
 
 async def owner_of(goal: dict[str, Any]) -> Any:
-    from uuid import UUID
-
-    from models.goals.goals import owner_of_goal
-
     with transaction() as session:
         return owner_of_goal(session, UUID(goal["id"]))
