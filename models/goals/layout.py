@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from models.goals.calendar import TASK_MINUTES, first_day, slots, span
 from models.goals.goals import today_in
-from models.goals.plans import Week, read_back
+from models.goals.plans import PlannedTask, Week, read_back
 from models.goals.tables import Goal, GoalStatus, Milestone, Task, TaskStatus
 
 
@@ -69,20 +69,23 @@ def _place(
     )
     times = slots(days, len(week.tasks), goal.time_zone)
     for order, (task, (start, end)) in enumerate(zip(week.tasks, times, strict=True), start=1):
-        session.add(
-            Task(
-                owner_id=goal.owner_id,
-                goal_id=goal.id,
-                milestone_id=milestone.id,
-                order=order,
-                title=task.title,
-                scheduled_at=start,
-                scheduled_end=end,
-                time_zone=goal.time_zone,
-                duration_minutes=TASK_MINUTES,
-                sources=[sources[one] for one in task.sources if one in sources],
-            )
-        )
+        row = _task(goal, milestone, task, sources)
+        row.order, row.scheduled_at, row.scheduled_end = order, start, end
+        session.add(row)
+
+
+def _task(
+    goal: Goal, milestone: Milestone, task: PlannedTask, sources: dict[int, dict[str, Any]]
+) -> Task:
+    return Task(
+        owner_id=goal.owner_id,
+        goal_id=goal.id,
+        milestone_id=milestone.id,
+        title=task.title,
+        time_zone=goal.time_zone,
+        duration_minutes=TASK_MINUTES,
+        sources=[sources[one] for one in task.sources if one in sources],
+    )
 
 
 def list_milestones(session: Session, goal: Goal) -> list[Milestone]:

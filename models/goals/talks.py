@@ -140,7 +140,7 @@ def _take(talk: Talk, told: dict[str, Any], message: str) -> None:
 def _weeks(message: str) -> int:
     """Return how many weeks an answer names; a bare number is one, no number the default."""
     number = re.fullmatch(r"\D*(\d{1,6})\D*", message)
-    said = weeks_in(message)
+    said = weeks_in(message) or weeks_in(f"in {message}")  # "a month" alone is an answer here
     if said is None and number:
         return checked_weeks(int(number[1]))
     return said or DEFAULT_WEEKS

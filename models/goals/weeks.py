@@ -14,11 +14,14 @@ NUMBERS = {
 }  # fmt: skip
 SPAN = re.compile(
     r"(?P<lead>\b(?:over|in|within|for|during|next|takes?|of)\s+(?:the\s+)?(?:next\s+)?)?"
-    rf"(?<![\w.,-])(?P<number>\d{{1,6}}|{'|'.join(NUMBERS)})(?P<joint>[\s-]{{1,3}})"
+    rf"(?<![\w.,-])(?<!every\s)(?<!each\s)(?<!per\s)(?P<number>\d{{1,6}}|{'|'.join(NUMBERS)})(?P<joint>[\s-]{{1,3}})"
     r"(?P<unit>day|week|month|year)s?\b",
     re.IGNORECASE,
 )
-AGO = re.compile(r"\s+(?:ago|old|earlier|before)\b", re.IGNORECASE)
+NOT_A_SPAN = re.compile(  # what follows tells of a past, an age or a rhythm
+    r"[\s-]+(?:ago|old|earlier|before|(?:an?|per|each|every)\s+(?:day|week|month|year))\b",
+    re.IGNORECASE,
+)
 ISO_DATE = re.compile(r"\b(\d{4}-\d{2}-\d{2})\b")
 
 
@@ -31,17 +34,34 @@ class WeeksOutOfRange(Unprocessable):
 def weeks_in(text: str) -> int | None:
     """Return how many weeks a text asks for; None when it does not say.
 
-    "over 12 weeks", "8-week", "2 months" (4 weeks each), "ten days" (rounded up). A span after a
-    word like *over*, or with a hyphen, goes before any other. Raises WeeksOutOfRange.
+    "over 12 weeks", "8-week", "2 months" (4 weeks each), "within ten days" (rounded up). A span
+    after a word like *over*, or with a hyphen, goes before any other. Raises WeeksOutOfRange.
     """
-    spans = [one for one in SPAN.finditer(text) if not AGO.match(text, one.end())]
-    told = next((one for one in spans if one["lead"] or "-" in one["joint"]), None)
-    chosen = told or next((one for one in spans if one["unit"].lower() != "day"), None)
-    if chosen is None:
-        return None
-    number = chosen["number"].lower()
+    told = [one for one in SPAN.finditer(text) if not NOT_A_SPAN.match(text, one.end())]
+    meant = sorted(filter(_is_meant, told), key=lambda one: not (one["lead"] or _hyphen(one)))
+    return checked_weeks(_weeks(meant[0])) if meant else None
+
+
+def _is_meant(span: re.Match[str]) -> bool:
+    """Say whether a span may be what the goal takes: "a week" alone, or "my 30-year mortgage",
+    is something else."""
+    if span["lead"]:
+        return True
+    if span["number"].lower() in ("a", "an"):
+        return False
+    if span["unit"].lower() == "day":
+        return _hyphen(span)
+    return span["unit"].lower() == "week" or 1 <= _weeks(span) <= MAX_WEEKS
+
+
+def _hyphen(span: re.Match[str]) -> bool:
+    return "-" in span["joint"]
+
+
+def _weeks(span: re.Match[str]) -> int:
+    number = span["number"].lower()
     amount = NUMBERS[number] if number in NUMBERS else int(number)
-    return checked_weeks(math.ceil(amount * WEEKS_PER[chosen["unit"].lower()]))
+    return math.ceil(amount * WEEKS_PER[span["unit"].lower()])
 
 
 def checked_weeks(weeks: int) -> int:

@@ -18,7 +18,7 @@ from tests.scripted_planner import told_of
 from tests.stack import Stack, fresh_database, live_queues, prepare_owner, wait_for
 
 pytestmark = pytest.mark.timeout(240)
-EXAMPLES = Path(__file__).parents[1] / "data/goals/examples.md"
+EXAMPLES = Path(__file__).parents[1] / "data/goals/examples.txt"
 USER = "your-user-uuid"  # as the document says it
 KEYS = {"id", "user_id", "title", "status", "created_at"}
 

@@ -91,6 +91,17 @@ async def test_weeks_in_the_first_message_are_not_asked_for_again(
     assert (hello["state"], named["state"]) == ("IDLE", "GATHERING_CURRENT_STATE")
 
 
+@pytest.mark.parametrize(("answer", "weeks"), [("a month", 4), ("10", 10), ("No idea", 6)])
+async def test_a_timeline_may_be_said_in_many_ways(
+    trusting: httpx.AsyncClient, answer: str, weeks: int
+) -> None:
+    ref = (await start(trusting))["conversation_id"]
+    for message in (answer, *ANSWERS[1:]):
+        told = await say(trusting, ref, message)
+
+    assert len(told["plan"]["milestones"]) == weeks
+
+
 @pytest.mark.parametrize("message", ["0", "over 500 weeks"])
 async def test_an_impossible_number_of_weeks_is_asked_for_again(
     trusting: httpx.AsyncClient, message: str
