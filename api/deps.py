@@ -104,7 +104,7 @@ class Claims:
         return self.user_header or self.body_user
 
 
-def _claims(
+async def _claims(
     request: Request,
     body_user: Annotated[str | None, Depends(_body_user)],
     bearer: Annotated[object, Security(HTTPBearer(auto_error=False))],

@@ -144,7 +144,7 @@ def speaking(name: str, *dependencies: Callable[..., object]) -> dict[str, Any]:
     Its routes depend on that first, then on `dependencies`.
     """
 
-    def speak(request: Request) -> None:
+    async def speak(request: Request) -> None:  # on the loop: a thread would cost more
         request.state.dialect = name
 
     spoken = DIALECTS[name]
