@@ -9,6 +9,7 @@ from config.settings import settings
 from models import (  # noqa: F401 — declare their tables
     accounts,
     blobs,
+    counters,
     credentials,
     dining,
     indexes,
