@@ -240,7 +240,7 @@ def test_only_files_of_the_allowed_types_have_a_format() -> None:
     allowed = (".txt", ".md", ".epub", ".pdf")
     assert format_of("A book.EPUB", allowed) is FileFormat.EPUB
     assert format_of_url("https://files.example/a.pdf?name=x.txt", allowed) is FileFormat.PDF
-    with pytest.raises(WrongFileType, match=r"Only \.txt, \.md files"):
+    with pytest.raises(WrongFileType, match=r"Only \.txt and \.md files"):
         format_of("a.pdf")
 
 
