@@ -131,14 +131,7 @@ def publish(
 ) -> Published:
     """Save the cast and flip the book to the new version, all at once or not at all."""
     book = get_book(session, edition.book_id, owner=job.owner_id)
-    voices = {persona.name: persona for persona in personas}
-    files = {file.name: file for file in backups.files}
-    rows = [
-        _character(book.id, place, one, voices.get(one.name), files.get(one.name))
-        for place, one in enumerate([*cast.main, *cast.others], start=1)
-    ]
-    for row in rows:
-        row.processing_version = cast.processing_version
+    rows = _characters(book.id, cast, personas, backups)
     replace_cast(session, book, rows)
     for blob in (text.text, cast.reading, *(file.blob for file in backups.files)):
         hold_blob(session, blob, owner=job.owner_id, purpose=f"book:{book.id}")
@@ -151,6 +144,20 @@ def publish(
     return Published(
         version=edition.version, characters=[row.id for row in rows], chunks=keywords.count
     )
+
+
+def _characters(
+    book_id: UUID, cast: Cast, personas: list[Persona], backups: PersonaFiles
+) -> list[Character]:
+    voices = {persona.name: persona for persona in personas}
+    files = {file.name: file for file in backups.files}
+    rows = [
+        _character(book_id, place, one, voices.get(one.name), files.get(one.name))
+        for place, one in enumerate([*cast.main, *cast.others], start=1)
+    ]
+    for row in rows:
+        row.processing_version = cast.processing_version
+    return rows
 
 
 def _character(
