@@ -206,9 +206,14 @@ class SmtpSettings(Group):
     timeout_s: float = 30.0
 
 
+# file types between commas
+Formats = Annotated[str, StringConstraints(pattern=r"^(txt|md|epub|pdf)(,(txt|md|epub|pdf))*$")]
+
+
 class BooksSettings(Group):
     """How a book is read in."""
 
+    formats: Formats = "txt,md"  # that POST /books takes; txt,md,epub,pdf: all there are
     cast_size: int = 12  # characters given a voice
     min_mentions: int = 5
     chunk_tokens: int = 400

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from models.accounts.mail import Letter
 from models.blobs import Blob
 from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
+from tasks.documents import Documents
 from tasks.progress import Ask, Checkpoint, JobRef, Progress
 from tasks.streams import Tokens
 
@@ -276,6 +277,7 @@ __all__ = [
     "Cache",
     "Checkpoint",
     "Completion",
+    "Documents",
     "Embedder",
     "EmbeddingModel",
     "Extractor",

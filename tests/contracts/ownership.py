@@ -82,6 +82,8 @@ DECISIONS: dict[str, Decision] = {
     "DELETE /books/{book_id}": Owned(owner=204),
     "GET /books/{book_id}/characters": Owned(),
     "GET /characters/{character_id}": Owned(),
+    "GET /characters/{character_id}/card": Owned(owner=409),
+    "GET /characters/{character_id}/prompt.md": Owned(owner=409),
     "POST /chat-sessions": Owned(owner=201, send={"json": {"character_id": "{character_id}"}}),
     "GET /chat-sessions/{session_id}": Owned(),
     "GET /chat-sessions/{session_id}/messages": Owned(),
