@@ -14,9 +14,11 @@ from tasks.tools import (
     Cache,
     Embedder,
     Fetch,
+    Hit,
     Keywords,
     Message,
     Passage,
+    Reranker,
     Structured,
     Vectors,
 )  # fmt: skip
@@ -217,6 +219,23 @@ class KeywordsSuite:
         keywords.create("c")
         keywords.upsert("c", PASSAGES)
         assert keywords.search("c", query, top_k=3) == []
+
+
+class RerankerSuite:
+    """For `reranker`: one that looks at the words."""
+
+    def test_the_best_come_first_whatever_the_order_before(self, reranker: Reranker) -> None:
+        hits = [Hit(passage=one, score=float(one.index)) for one in PASSAGES]
+        best = reranker.rerank("Darcy wrote a letter about Wickham.", hits, top_k=2)
+        assert [hit.passage for hit in best] == [PASSAGES[1], PASSAGES[3]]
+        assert best[0].score > best[1].score
+
+    def test_nothing_has_no_order(self, reranker: Reranker) -> None:
+        assert reranker.rerank("Darcy", [], top_k=3) == []
+
+    def test_a_few_may_be_all_there_are(self, reranker: Reranker) -> None:
+        hits = [Hit(passage=PASSAGES[0], score=0.5)]
+        assert [hit.passage for hit in reranker.rerank("mud", hits, top_k=9)] == [PASSAGES[0]]
 
 
 class BlobsSuite:
