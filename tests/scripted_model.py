@@ -27,7 +27,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
@@ -197,10 +197,16 @@ class ScriptedModel:
         return "".join(f"{WORDS[k % len(WORDS)]} " for k in range(self.tokens))
 
 
-class Served:
-    """A scripted model served from a thread."""
+class Application(Protocol):
+    """Whatever has an ASGI application."""
 
-    def __init__(self, model: ScriptedModel) -> None:
+    app: Starlette
+
+
+class Served:
+    """A scripted server served from a thread."""
+
+    def __init__(self, model: Application) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]

@@ -203,7 +203,7 @@ def cut_chunks(edition: Edition, book: BookText, blobs: Blobs, tokenizer: Tokeni
             index = len(passages)
             passages.append(
                 Passage(
-                    id=str(uuid5(edition.book_id, f"{edition.version}:{index}")),
+                    id=f"{edition.book_id}:{index}",
                     text=body[start:end],
                     index=index,
                     meta={"chapter": chapter.index, "start": chapter.start + start},

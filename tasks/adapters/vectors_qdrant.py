@@ -6,7 +6,7 @@ more than most books have, and builds its own approximate index beyond.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from json import JSONDecodeError
 from typing import TypeVar
 from uuid import NAMESPACE_OID, uuid5
 
@@ -34,6 +34,7 @@ from tasks.tools import Hit, Passage
 BATCH = 128  # points per request: at 3,072 dimensions 8 MB of JSON, of the 32 MB a server takes
 PASSING = (408, 409, 429)  # and every 5xx; a 409 is another attempt at making the same collection
 SHOWN_CHARS = 300  # of a server's explanation
+NOT_UNDERSTOOD = "What answers at QDRANT_URL does not speak Qdrant's language."
 
 T = TypeVar("T")
 
@@ -83,15 +84,16 @@ class QdrantVectors:
 
         A missing collection has no hits. Raises Unavailable, IndexRefused.
         """
-        nearest = partial(
-            self._client.query_points,
-            collection,
-            query=list(vector),
-            limit=top_k,
-            query_filter=None if up_to_index is None else up_to(up_to_index),
-        )
-        found = self._unless_missing(collection, lambda: nearest().points, [])
-        return sorted(map(hit_of, found), key=lambda hit: (-hit.score, hit.passage.index))
+        horizon = None if up_to_index is None else up_to(up_to_index)
+
+        def nearest() -> list[Hit]:
+            found = self._client.query_points(
+                collection, query=list(vector), query_filter=horizon, limit=top_k
+            )
+            return [hit_of(point) for point in found.points]
+
+        hits: list[Hit] = self._unless_missing(collection, nearest, [])
+        return sorted(hits, key=lambda hit: (-hit.score, hit.passage.index))
 
     def count(self, collection: str) -> int:
         """Return how many passages a collection holds; 0 for a missing one."""
@@ -106,8 +108,10 @@ class QdrantVectors:
         with translated():
             try:
                 return ask()
-            except (UnexpectedResponse, ValueError):  # of a server, of the engine in this process
-                if self._client.collection_exists(collection):
+            # Of a server, and of the engine that runs inside the client.
+            except (UnexpectedResponse, ValueError) as error:
+                missing = getattr(error, "status_code", 404) == 404
+                if not missing or self._client.collection_exists(collection):
                     raise
                 return nothing
 
@@ -149,12 +153,13 @@ def translated() -> Iterator[None]:
     try:
         yield
     except ResourceExhaustedResponse as error:
-        wait_s = float(error.retry_after_s)
-        raise Unavailable("Qdrant is busy.", retry_after_s=wait_s) from error
+        raise Unavailable("Qdrant is busy.", retry_after_s=float(error.retry_after_s)) from error
     except ResponseHandlingException as error:
         if isinstance(error.source, ValidationError):
-            raise IndexRefused("Qdrant answered in a way we do not understand.") from error
+            raise IndexRefused(NOT_UNDERSTOOD) from error
         raise Unavailable("Qdrant does not answer.") from error
+    except JSONDecodeError as error:
+        raise IndexRefused(NOT_UNDERSTOOD) from error
     except UnexpectedResponse as error:
         status = error.status_code or 500
         if status >= 500 or status in PASSING:
