@@ -48,7 +48,7 @@ class QdrantSettings(Group):
 
     url: str = ""  # a port that is not named is 6333
     api_key: SecretStr = SecretStr("")
-    timeout_s: int = 30
+    timeout_s: int = 10
 
 
 class TypesenseSettings(Group):
@@ -56,7 +56,7 @@ class TypesenseSettings(Group):
 
     url: str = ""  # the nodes of a cluster between commas; a port that is not named is 8108
     api_key: SecretStr = SecretStr("")
-    timeout_s: float = 30.0
+    timeout_s: float = 10.0
 
 
 class BlobSettings(Group):

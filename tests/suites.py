@@ -149,6 +149,18 @@ class VectorsSuite:
         vectors.create("c", 3)
         assert vectors.count("c") == 0
 
+    def test_a_version_is_built_beside_the_live_one_which_stays_until_dropped(
+        self, vectors: Vectors
+    ) -> None:
+        vectors.create("c", 3)
+        vectors.upsert("c", PASSAGES, VECTORS)
+        vectors.create("d", 3)
+        vectors.upsert("d", PASSAGES[:2], VECTORS[:2])
+        assert (vectors.count("c"), vectors.count("d")) == (4, 2)
+        vectors.drop("c")
+        assert vectors.search("c", VECTORS[0], top_k=1) == []
+        assert vectors.search("d", VECTORS[0], top_k=1)[0].passage == PASSAGES[0]
+
     def test_what_is_missing_holds_nothing(self, vectors: Vectors) -> None:
         vectors.drop("nowhere")
         assert vectors.count("nowhere") == 0
@@ -208,6 +220,18 @@ class KeywordsSuite:
         keywords.upsert("c", PASSAGES)
         keywords.create("c")
         assert keywords.count("c") == 0
+
+    def test_a_version_is_built_beside_the_live_one_which_stays_until_dropped(
+        self, keywords: Keywords
+    ) -> None:
+        keywords.create("c")
+        keywords.upsert("c", PASSAGES)
+        keywords.create("d")
+        keywords.upsert("d", PASSAGES[:2])
+        assert (keywords.count("c"), keywords.count("d")) == (4, 2)
+        keywords.drop("c")
+        assert keywords.search("c", "Netherfield", top_k=1) == []
+        assert keywords.search("d", "Netherfield", top_k=1)[0].passage == PASSAGES[0]
 
     def test_what_is_missing_holds_nothing(self, keywords: Keywords) -> None:
         keywords.drop("nowhere")

@@ -1,14 +1,16 @@
 """Keyword search with Typesense, ranked as BM25.
 
 Typesense ranks by how many words of the query a passage holds and how near they are to one another;
-a rare word counts as much as a common one. So it is asked for candidates, for all words together
-and for each alone, and for how many passages hold each; the ranking is made here.
+a rare word counts as much as a common one. So it is asked how many passages hold each word, and for
+candidates with all words together and with each alone; the ranking is made here.
 """
 
 import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -25,12 +27,28 @@ from tasks.refusals import IndexRefused
 from tasks.tools import Hit, Passage
 
 BATCH = 256  # passages per request: about half a megabyte
-TOGETHER = 100  # candidates for all words of a query together
-ALONE = 3  # candidates for each word alone, in multiples of top_k
+TOGETHER = 200  # candidates for all words together; a server gives 250 at most
 PORT = 8108  # Typesense's own
 SHOWN_CHARS = 300  # of a server's explanation
 PASSING = (0, 408, 409, 429)  # and every 5xx; a 409 is another attempt at making the collection
 K1, B = 1.2, 0.75  # of BM25; Robertson and Zaragoza (2009)
+
+
+Parameters = dict[str, object]
+
+
+@dataclass(slots=True)
+class Candidate:
+    """What ranking a passage takes: its place, its stems, and the terms that found it."""
+
+    index: int
+    stems: str
+    terms: set[str | None] = field(default_factory=set)  # None: all words together
+
+    @property
+    def length(self) -> int:
+        """The number of its words."""
+        return self.stems.count(" ") + 1
 
 
 class TypesenseKeywords:
@@ -82,18 +100,80 @@ class TypesenseKeywords:
         wanted, excluded = map(stemmed, terms_of(query))
         if not wanted:
             return []
-        common = {"collection": collection, "query_by": "stems", "highlight_fields": "none"}
+        within: Parameters = {"collection": collection, "query_by": "stems", "prefix": False}
+        within |= {"highlight_fields": "none", "sort_by": "_text_match:desc,index:asc"}
         if up_to_index is not None:
-            common["filter_by"] = f"index:<={up_to_index}"
-        asked: Any = {"searches": [common | one for one in searches_for(wanted, excluded, top_k)]}
+            within["filter_by"] = f"index:<={up_to_index}"
+        without = "".join(f" -{quoted(term)}" for term in excluded)
         with translated():
-            told: list[Any] = self._client.multi_search.perform(asked)["results"]
-        for result in told:
-            if result.get("code") == 404:
+            try:
+                weights = self._weigh(within, wanted, without)
+                found = self._candidates(within, list(weights), without, top_k)
+                return self._passages(within, ranked(found, weights)[:top_k])
+            except ObjectNotFound:
                 return []
+
+    def _weigh(self, within: Parameters, wanted: list[str], without: str) -> dict[str, float]:
+        """Return those of the words and phrases that are there and tell something, with weights.
+
+        What more than half of the passages hold tells nothing, unless there is nothing else.
+        """
+        each: list[Parameters] = [{"q": quoted(term) + without, "num_typos": 1} for term in wanted]
+        every, *results = self._ask(within | {"per_page": 0}, [{"q": "*"}, *each])
+        total = every["found"]
+        held = {term: one["found"] for term, one in zip(wanted, results, strict=True)}
+        held = {term: count for term, count in held.items() if count}
+        telling = {term: count for term, count in held.items() if count <= total / 2} or held
+        return {
+            term: math.log(1 + (total - count + 0.5) / (count + 0.5))
+            for term, count in telling.items()
+        }
+
+    def _candidates(
+        self, within: Parameters, terms: list[str], without: str, top_k: int
+    ) -> dict[str, Candidate]:
+        """Return by id the passages that hold most of the words, and some that hold each alone."""
+        searches: list[Parameters] = [
+            {"q": quoted(term) + without, "num_typos": 1, "per_page": top_k} for term in terms
+        ]
+        if words := " ".join(term for term in terms if " " not in term):
+            together: Parameters = {"q": words + without, "num_typos": 0, "per_page": TOGETHER}
+            searches.append(together | {"drop_tokens_threshold": TOGETHER})
+        found: dict[str, Candidate] = {}
+        results = self._ask(within | {"include_fields": "id,index,stems"}, searches)
+        for term, result in zip_longest(terms, results):
+            for hit in result["hits"]:
+                one = hit["document"]
+                known = found.setdefault(one["id"], Candidate(one["index"], one["stems"]))
+                known.terms.add(term)
+        return found
+
+    def _passages(self, within: Parameters, scores: list[tuple[str, float]]) -> list[Hit]:
+        """Return the passages of these ids in this order, without those that have gone since."""
+        if not scores:
+            return []
+        named = ",".join(f"`{id_}`" for id_, _ in scores)
+        (result,) = self._ask(
+            within | {"exclude_fields": "stems"},
+            [{"q": "*", "filter_by": f"id:[{named}]", "sort_by": "", "per_page": len(scores)}],
+        )
+        found = {hit["document"]["id"]: hit["document"] for hit in result["hits"]}
+        return [
+            Hit(passage=Passage.model_validate(found[id_]), score=score)
+            for id_, score in scores
+            if id_ in found
+        ]
+
+    def _ask(self, common: Parameters, searches: list[Parameters]) -> list[Any]:
+        """Return the results of several searches in one request. Raises ObjectNotFound."""
+        asked: Any = {"searches": [common | one for one in searches]}
+        results: list[Any] = self._client.multi_search.perform(asked)["results"] if searches else []
+        for result in results:
+            if result.get("code") == 404:
+                raise ObjectNotFound
             if "error" in result:
                 raise failure(result.get("code", 400), result["error"])
-        return ranked(told, wanted)[:top_k]
+        return results
 
     def count(self, collection: str) -> int:
         """Return how many passages a collection holds; 0 for a missing one."""
@@ -149,69 +229,25 @@ def stemmed(terms: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(term for term in joined if term))
 
 
-def searches_for(
-    wanted: Sequence[str], excluded: Sequence[str], top_k: int
-) -> list[dict[str, object]]:
-    """Return the searches: for the number of passages, for all words together, for each alone."""
-    without = "".join(f" -{quoted(term)}" for term in excluded)
-    words = " ".join(term for term in wanted if " " not in term) or quoted(wanted[0])
-    order = "_text_match:desc,index:asc"
-    return [
-        {"q": "*", "per_page": 0},
-        {
-            "q": words + without,
-            "per_page": TOGETHER,
-            "num_typos": 0,
-            "prefix": False,
-            "sort_by": order,
-            "drop_tokens_threshold": TOGETHER,
-        },
-        *(
-            {
-                "q": quoted(term) + without,
-                "per_page": ALONE * top_k,
-                "num_typos": 1,
-                "prefix": False,
-                "sort_by": order,
-            }
-            for term in wanted
-        ),
-    ]
-
-
 def quoted(term: str) -> str:
     """Return a term as a query has it: phrases in quotes."""
     return f'"{term}"' if " " in term else term
 
 
-def ranked(results: Sequence[Any], wanted: Sequence[str]) -> list[Hit]:
-    """Return all candidates by BM25, the earlier passage first among equals.
+def ranked(found: dict[str, Candidate], weights: dict[str, float]) -> list[tuple[str, float]]:
+    """Return the ids of candidates with their scores by BM25, the earlier passage first at a tie.
 
-    `results` are those of `searches_for`. A word that Typesense found by a letter less or more
-    counts as being there once.
+    A word that Typesense found in a passage by another letter counts as being there once.
     """
-    every, together, *alone = results
-    documents = {
-        hit["document"]["id"]: hit["document"]
-        for found in (together, *alone)
-        for hit in found["hits"]
-    }
-    lengths = {id_: one["stems"].count(" ") + 1 for id_, one in documents.items()}
-    average = sum(lengths.values()) / max(len(lengths), 1)
-    scores = dict.fromkeys(documents, 0.0)
-    for term, found in zip(wanted, alone, strict=True):
-        rarity = math.log(1 + (every["found"] - found["found"] + 0.5) / (found["found"] + 0.5))
-        holders = {hit["document"]["id"] for hit in found["hits"]}
-        for id_, one in documents.items():
-            frequency = f" {one['stems']} ".count(f" {term} ") or id_ in holders
-            damped = frequency + K1 * (1 - B + B * lengths[id_] / average)
-            scores[id_] += rarity * frequency * (K1 + 1) / damped
-    hits = [
-        Hit(passage=Passage.model_validate(documents[id_]), score=score)
-        for id_, score in scores.items()
-        if score > 0
-    ]
-    return sorted(hits, key=lambda hit: (-hit.score, hit.passage.index))
+    average = sum(one.length for one in found.values()) / max(len(found), 1)
+    scores = dict.fromkeys(found, 0.0)
+    for id_, one in found.items():
+        slowness = K1 * (1 - B + B * one.length / average)
+        for term, weight in weights.items():
+            frequency = f" {one.stems} ".count(f" {term} ") or (term in one.terms)
+            scores[id_] += weight * frequency * (K1 + 1) / (frequency + slowness)
+    best = sorted(scores, key=lambda id_: (-scores[id_], found[id_].index))
+    return [(id_, scores[id_]) for id_ in best if scores[id_] > 0]
 
 
 @contextmanager
