@@ -43,6 +43,22 @@ class BrokerSettings(Group):
     url: str = ""
 
 
+class QdrantSettings(Group):
+    """The Qdrant server that holds the vectors. Without one, Postgres does."""
+
+    url: str = ""  # a port that is not named is 6333
+    api_key: SecretStr = SecretStr("")
+    timeout_s: int = 10
+
+
+class TypesenseSettings(Group):
+    """The Typesense servers that hold the words. Without them, Postgres does."""
+
+    url: str = ""  # the nodes of a cluster between commas; a port that is not named is 8108
+    api_key: SecretStr = SecretStr("")
+    timeout_s: float = 10.0
+
+
 class BlobSettings(Group):
     """Where large bytes lie: any fsspec address."""
 
@@ -244,6 +260,8 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     broker: BrokerSettings = BrokerSettings()
+    qdrant: QdrantSettings = QdrantSettings()
+    typesense: TypesenseSettings = TypesenseSettings()
     blob: BlobSettings = BlobSettings()
     local: LocalSettings = LocalSettings()
     web: WebSettings = WebSettings()

@@ -30,6 +30,12 @@ class BlobMissing(NotFound):
     code = "blob_missing"
 
 
+class IndexRefused(Unprocessable):
+    """The search index will not take this request."""
+
+    code = "index_refused"
+
+
 class MailRefused(Unprocessable):
     """The mail server will not take this mail."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from config.settings import settings
 from tasks.progress import Ask, Checkpoint, JobRef, Progress
 from tasks.streams import Tokens
 from tasks.tools import (
@@ -19,6 +20,7 @@ from tasks.tools import (
     Fetch,
     Keywords,
     Mail,
+    Reranker,
     Structured,
     Tokenizer,
     Vectors,
@@ -43,12 +45,23 @@ def _instance(path: str) -> Any:
     return getattr(import_module(module), name)()
 
 
+VECTORS = (
+    "tasks.adapters.vectors_qdrant:QdrantVectors"
+    if settings.qdrant.url
+    else "tasks.adapters.vectors:PgVectors"
+)
+KEYWORDS = (
+    "tasks.adapters.keywords_typesense:TypesenseKeywords"
+    if settings.typesense.url
+    else "tasks.adapters.keywords:PgKeywords"
+)
 TOOLS: dict[Any, Tool] = {
     LLM: Tool("tasks.adapters.llm:LiteLLM"),
     Structured: Tool("tasks.adapters.llm:LiteLLM"),
     Embedder: Tool("tasks.adapters.embeddings:LiteLLMEmbedder"),
-    Vectors: Tool("tasks.adapters.vectors:PgVectors"),
-    Keywords: Tool("tasks.adapters.keywords:PgKeywords"),
+    Vectors: Tool(VECTORS),
+    Keywords: Tool(KEYWORDS),
+    Reranker: Tool("tasks.adapters.rerank:LiteLLMReranker"),
     Cache: Tool("tasks.adapters.cache:RedisCache"),
     Blobs: Tool("tasks.adapters.blobs:StoredBlobs"),
     Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),

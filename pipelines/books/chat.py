@@ -17,16 +17,17 @@ from models.books.conversations import (
 )  # fmt: skip
 from models.books.library import Book, Character
 from models.errors import DomainError, Unavailable
+from pipelines.books.retrieval import HybridSearch
 from tasks.pipeline import Pipeline, step
 from tasks.tools import (
     LLM,
     Cache,
     Embedder,
-    Hit,
     JobRef,
     Keywords,
     Message,
     Passage,
+    Reranker,
     Tokens,
     Vectors,
 )  # fmt: skip
@@ -162,34 +163,24 @@ def rewrite_messages(context: Context) -> list[Message]:
 
 @step(queue="stream")
 def retrieve(
-    context: Context, queries: Queries, embedder: Embedder, vectors: Vectors, keywords: Keywords
+    context: Context,
+    queries: Queries,
+    embedder: Embedder,
+    vectors: Vectors,
+    keywords: Keywords,
+    reranker: Reranker,
 ) -> Found:
-    """Search by meaning and by keywords and merge; if that fails, the chat goes on without."""
+    """Search by meaning and by keywords; if that fails, the chat goes on without."""
     if context.collection is None:
         return Found(passages=[])
-    top_k = settings.books.top_k
-    try:
-        (vector,) = embedder.embed([queries.narrative], model=context.embedding_model)
-        near = vectors.search(context.collection, vector, top_k=top_k)
-        worded = keywords.search(context.collection, queries.keywords, top_k=top_k)
-    except Unavailable:
-        return Found(passages=[])
-    return Found(passages=merge(near, worded, top_k))
-
-
-def merge(near: list[Hit], worded: list[Hit], top_k: int) -> list[Passage]:
-    """Interleave two rankings by reciprocal rank; a passage found by both counts twice.
-
-    Source: Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion", SIGIR 2009 (k = 60).
-    """
-    scores: dict[str, float] = {}
-    passages: dict[str, Passage] = {}
-    for hits in (near, worded):
-        for rank, hit in enumerate(hits):
-            passages.setdefault(hit.passage.id, hit.passage)
-            scores[hit.passage.id] = scores.get(hit.passage.id, 0.0) + 1 / (60 + rank)
-    best = sorted(scores, key=lambda id_: -scores[id_])[:top_k]
-    return [passages[id_] for id_ in best]
+    hits = HybridSearch(embedder, vectors, keywords, reranker).find(
+        queries.narrative,
+        queries.keywords,
+        collection=context.collection,
+        model=context.embedding_model,
+        top_k=settings.books.top_k,
+    )
+    return Found(passages=[hit.passage for hit in hits])
 
 
 @step(queue="stream", max_attempts=3)

@@ -17,7 +17,12 @@ LIBRARIES = {  # what speaks to the outside, or its formats, and who may import 
     "PIL": {"api/books/portraits.py"},
     "lxml": {"tasks/adapters/epub.py", "tasks/adapters/xhtml.py"},
     "pypdf": {"tasks/adapters/pdf.py"},
-    "httpx": {"config/fetch.py", "api/demo.py", "tasks/adapters/litellm_client.py"},
+    "httpx": {
+        "config/fetch.py",
+        "api/demo.py",
+        "tasks/adapters/keywords_typesense.py",
+        "tasks/adapters/litellm_client.py",
+    },
     "fsspec": {"config/blobs.py"},
     "pgvector": {
         "models/indexes.py",

@@ -7,13 +7,12 @@ from models.errors import Unavailable
 from pipelines.books.chat import (
     Context,
     Queries,
-    merge,
     reply_messages,
     retrieve,
     write_queries,
 )  # fmt: skip
 from tasks.tools import Hit, Message, Passage
-from tests.fakes import FakeCache, FakeEmbedder, FakeKeywords, FakeLLM, FakeVectors
+from tests.fakes import FakeCache, FakeEmbedder, FakeKeywords, FakeLLM, FakeReranker, FakeVectors
 
 CONTEXT = Context(
     message="Do you like him?",
@@ -63,19 +62,17 @@ def test_the_message_itself_serves_when_the_model_fails_and_is_not_remembered() 
     assert not cache.kept
 
 
-def test_a_passage_that_both_searches_find_comes_first() -> None:
-    near = [Hit(passage=PASSAGES[0], score=0.9), Hit(passage=PASSAGES[1], score=0.8)]
-    worded = [Hit(passage=PASSAGES[2], score=7.0), Hit(passage=PASSAGES[1], score=6.0)]
-    assert [one.id for one in merge(near, worded, 3)] == ["p1", "p0", "p2"]
+def test_a_chat_goes_on_when_every_search_fails() -> None:
+    class NoVectors(FakeVectors):
+        def search(self, *_: object, **__: object) -> list[Hit]:
+            raise Unavailable("The index is away.")
 
-
-def test_a_chat_goes_on_when_the_search_fails() -> None:
-    class Down(FakeVectors):
+    class NoKeywords(FakeKeywords):
         def search(self, *_: object, **__: object) -> list[Hit]:
             raise Unavailable("The index is away.")
 
     queries = Queries(narrative="n", keywords="k")
-    found = retrieve(CONTEXT, queries, FakeEmbedder(), Down(), FakeKeywords())
+    found = retrieve(CONTEXT, queries, FakeEmbedder(), NoVectors(), NoKeywords(), FakeReranker())
     assert found.passages == []
 
 
