@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api import accounts, admin, dialects, dining, jobs, ops
-from api.books import conversations, library
+from api.books import conversations, library, messages, replies
 from api.limits import BodyLimit
 from api.scenes import users as players
 from api.streams import Hub
@@ -27,7 +27,8 @@ app = FastAPI(
 app.add_middleware(BodyLimit)
 dialects.install(app)
 for _router in (
-    ops.router, jobs.router, library.router, conversations.router,
+    ops.router, jobs.router, library.router, conversations.router, messages.router,
+    replies.router,
     accounts.router, players.auth, players.router,
     dining.accounts, dining.users,
 ):  # fmt: skip

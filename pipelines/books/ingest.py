@@ -14,6 +14,7 @@ from sqlmodel import Session
 
 from config.settings import settings
 from models.blobs import Blob, hold_blob
+from models.books.horizon import ChapterEnd
 from models.books.library import (
     Character,
     ProcessingStatus,
@@ -82,6 +83,7 @@ class Chunks(BaseModel):
 
     passages: Blob
     count: int
+    chapters: list[ChapterEnd]
 
 
 class VectorIndex(BaseModel):
@@ -196,6 +198,7 @@ def cut_chunks(edition: Edition, book: BookText, blobs: Blobs, tokenizer: Tokeni
     """Cut the text into passages of a few hundred tokens that do not cross chapters."""
     text = blobs.get(book.text.key).decode()
     passages: list[Passage] = []
+    ends: list[ChapterEnd] = []
     for chapter in book.chapters:
         body = text[chapter.start : chapter.end]
         size, overlap = settings.books.chunk_tokens, settings.books.chunk_overlap_tokens
@@ -209,8 +212,9 @@ def cut_chunks(edition: Edition, book: BookText, blobs: Blobs, tokenizer: Tokeni
                     meta={"chapter": chapter.index, "start": chapter.start + start},
                 )
             )
+        ends.append(ChapterEnd(title=chapter.title, last_passage=len(passages) - 1))
     data = json.dumps([passage.model_dump() for passage in passages]).encode()
-    return Chunks(passages=blobs.put(data), count=len(passages))
+    return Chunks(passages=blobs.put(data), count=len(passages), chapters=ends)
 
 
 def _passages(chunks: Chunks, blobs: Blobs) -> list[Passage]:
@@ -260,6 +264,7 @@ def publish(
     text: BookText,
     cast: Cast,
     personas: list[Persona],
+    chunks: Chunks,
     vectors: VectorIndex,
     keywords: KeywordIndex,
     job: JobRef,
@@ -278,6 +283,7 @@ def publish(
     book.index_version = edition.version
     book.embedding_model, book.embedding_dimension = vectors.model, vectors.dimension
     book.total_chunks, book.total_chapters = keywords.count, len(text.chapters)
+    book.chapters = [chapter.model_dump() for chapter in chunks.chapters]
     book.processing_status = ProcessingStatus.COMPLETED
     book.processing_version = cast.processing_version
     session.add(book)

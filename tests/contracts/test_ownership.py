@@ -17,7 +17,7 @@ from config.db import transaction
 from config.settings import settings
 from models.accounts import issue_token, list_tokens, provision_user
 from models.base import new_id
-from models.books.conversations import open_session
+from models.books.sessions import open_session
 from models.books.library import Character, get_book
 from models.dining import provision_diner
 from models.jobs import lifecycle
