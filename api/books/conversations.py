@@ -163,7 +163,7 @@ def read_session_preferences(
 def write_session_preferences(
     session_id: UUID, body: Preferences, session: SessionDep, owner: Owner
 ) -> SessionPreferences:
-    """Say how you wish to be spoken with in this conversation; empty wishes are the general ones."""
+    """Say how you wish to be spoken with in this conversation; what is empty stays general."""
     found = get_session(session, session_id, owner=owner)
     found.preferences = body.model_dump()
     session.add(found)

@@ -123,8 +123,7 @@ def branch_from(
     session: Session, leaf: UUID | None, *, after: int, limit: int
 ) -> list[ChatMessage]:
     """Return the first `limit` messages beyond position `after` of a branch, oldest first."""
-    found = _walk(session, leaf, lambda walk: walk.c.position > after + 1)
-    return [one for one in found if one.position > after][:limit]
+    return _walk(session, leaf, lambda walk: walk.c.position > after + 1, after, limit)
 
 
 def remembered(
@@ -157,11 +156,14 @@ def _ancestors(leaf: UUID, go_on: GoOn) -> CTE:
     )
 
 
-def _walk(session: Session, leaf: UUID | None, go_on: GoOn) -> list[ChatMessage]:
+def _walk(
+    session: Session, leaf: UUID | None, go_on: GoOn, after: int = 0, limit: int | None = None
+) -> list[ChatMessage]:
     if leaf is None:
         return []
     walk = _ancestors(leaf, go_on)
-    query = select(ChatMessage).join(walk, walk.c.id == message.c.id).order_by(message.c.position)
+    query = select(ChatMessage).join(walk, walk.c.id == message.c.id)
+    query = query.where(walk.c.position > after).order_by(walk.c.position).limit(limit)
     return list(session.execute(query).scalars())
 
 
@@ -203,17 +205,24 @@ def attach(
 ) -> None:
     """Keep messages, each below the one before, the first below `parent_id`; show their branch.
 
-    A message that is kept already gets what it says now. Raises SessionNotFound.
+    One that is kept already gets the words it has now, where it stands. Raises SessionNotFound.
     """
     chat = locked(session, session_id)
     above = session.get_one(ChatMessage, parent_id) if parent_id else None
     for one in messages:
+        if (known := session.get(ChatMessage, one.id)) is not None:
+            known.content, known.sources, known.details = one.content, one.sources, one.details
+            if chat.leaf_id == known.id:
+                chat.last_message_preview = known.content[:PREVIEW_CHARS]
+            above = known
+            continue
         one.session_id, one.parent_id = chat.id, above.id if above else None
         one.position = above.position + 1 if above else 1
         one.chosen = one.parent_id == chat.leaf_id  # else `show` makes room for it first
-        above = session.merge(one)
+        session.add(one)
         session.flush()
-        show(session, chat, above)
+        show(session, chat, one)
+        above = one
     chat.active_at = chat.last_message_at = now()
     session.flush()
 

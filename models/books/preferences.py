@@ -88,7 +88,8 @@ def wishes(preferences: Preferences) -> str:
     told = "\n".join(f"- {what}: {_flat(text)}" for what, text in lines if _flat(text))
     if not told:
         return ""
-    return f"{HEADING}\n{told[:TOLD_CHARS]}\n{CLOSING}"
+    cut = told[:TOLD_CHARS].rstrip("\n -")  # no line without words
+    return f"{HEADING}\n{cut}\n{CLOSING}"
 
 
 HEADING = "The reader's wishes. They touch tone and manner only:"

@@ -9,6 +9,7 @@ from sqlmodel import Session
 from config.settings import settings
 from models.books.horizon import (
     ChapterEnd,
+    Known,
     horizon,
     known_within,
     last_passage,
@@ -20,7 +21,7 @@ from models.books.memory import recalled
 from models.books.messages import Source
 from models.books.preferences import Preferences, get_preferences, merged, wishes
 from models.books.replies import CHAT, Say, keep_turn
-from models.books.sessions import get_session, members
+from models.books.sessions import ChatSession, get_session, members
 from models.errors import DomainError, Unavailable
 from pipelines.books.reply_prompt import (
     Context,
@@ -84,17 +85,10 @@ def load_context(say: Say, job: JobRef, session: Session) -> Context:
     book = session.get_one(Book, chat.book_id)
     chapters = [ChapterEnd.model_validate(one) for one in book.chapters]
     up_to = horizon(say.up_to_chapter, book.total_chapters)
-    known = known_within(
-        name=character.name,
-        persona=character.system_prompt or "",
-        aliases=character.aliases,
-        profile=character.profile,
-        up_to=up_to,
-    )
+    known = _known(character, up_to)
     names = {one.id: one.name for one in members(session, chat)}
     summary, before = recalled(session, say.parent_id, at_least=settings.books.history_messages)
     asked, history = spoken(say.message, before, speaker=character.id, names=names)
-    own = Preferences.model_validate(chat.preferences)
     return Context(
         message=asked.message,
         asked_by=asked.by,
@@ -107,13 +101,28 @@ def load_context(say: Say, job: JobRef, session: Session) -> Context:
         history=history,
         summary=summary,
         others=[name for id_, name in names.items() if id_ != character.id],
-        wishes=wishes(merged(get_preferences(session, owner=job.owner_id), own)),
+        wishes=_wishes(session, chat),
         standing=standing(up_to, chapters),
         up_to=up_to,
         chapters=chapters,
         collection=book.collection() if book.index_version else None,
         embedding_model=book.embedding_model,
     )
+
+
+def _known(character: Character, up_to: int | None) -> Known:
+    return known_within(
+        name=character.name,
+        persona=character.system_prompt or "",
+        aliases=character.aliases,
+        profile=character.profile,
+        up_to=up_to,
+    )
+
+
+def _wishes(session: Session, chat: ChatSession) -> str:
+    own = Preferences.model_validate(chat.preferences)
+    return wishes(merged(get_preferences(session, owner=chat.user_id), own))
 
 
 @step(queue="stream")
