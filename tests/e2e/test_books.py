@@ -67,9 +67,9 @@ def book(client: httpx.Client) -> dict[str, Any]:
         )
     assert answer.status_code == 201
     told: dict[str, Any] = answer.json()
-    job = client.get(f"/jobs/{told['job_id']}", params={"wait": 60}).json()
+    job = client.get(f"/jobs/{told['job_id']}", params={"wait": 20}).json()
     while job["finished_at"] is None:
-        job = client.get(f"/jobs/{told['job_id']}", params={"wait": 60}).json()
+        job = client.get(f"/jobs/{told['job_id']}", params={"wait": 20}).json()
     assert job["status"] == "succeeded", job["error"]
     found: dict[str, Any] = client.get(f"/books/{told['id']}").json()
     return found
