@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlmodel import Session
 
-from api.deps import Address, BearerToken, CurrentUser, Owner, SessionDep
-from api.dialects import dialect
+from api.deps import DOOR, Address, BearerToken, CurrentUser, Owner, SessionDep
+from api.dialects import speaking
 from config.settings import settings
 from models.accounts import (
     AccessToken,
@@ -27,7 +27,7 @@ from models.accounts import (
 from models.dining import provision_diner
 from pipelines.accounts.send_verification import ask_to_verify
 
-router = APIRouter(tags=["control", "accounts"], dependencies=[Depends(dialect("control"))])
+router = APIRouter(tags=["control", "accounts"], **speaking("control"))
 
 
 class Registration(BaseModel):
@@ -105,14 +105,14 @@ def welcome(session: Session, user: User) -> User:
     return user
 
 
-@router.post("/auth/register", status_code=201)
+@router.post("/auth/register", status_code=201, dependencies=[DOOR])
 def register_account(body: Registration, session: SessionDep) -> UserTold:
     """Make an account. A mail with a link comes to prove the address."""
     user = register(session, **body.model_dump())
     return UserTold(user=public(welcome(session, user)))
 
 
-@router.post("/auth/login")
+@router.post("/auth/login", dependencies=[DOOR])
 def log_in_here(body: Credentials, session: SessionDep, address: Address) -> Access:
     """Trade credentials for a bearer token: `identifier`, `email` or `username`, and `password`."""
     user = log_in_with(session, body, address=address)
@@ -151,7 +151,7 @@ def _revoked(row: AccessToken) -> TokenDeleted:
     return TokenDeleted(token_id=row.id)
 
 
-@router.post("/auth/verifications", status_code=202)
+@router.post("/auth/verifications", status_code=202, dependencies=[DOOR])
 def send_another_link(session: SessionDep, user: CurrentUser) -> VerificationSent:
     """Send another link to prove your address, if that is still to be done."""
     wanted = not user.verified and user.email is not None

@@ -4,28 +4,39 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
-from api import accounts, admin, dialects, dining, jobs, ops
+from api import accounts, admin, dining, edge, errors, jobs, ops
 from api.books import conversations, library, messages, replies
-from api.limits import BodyLimit
 from api.scenes import users as players
 from api.streams import Hub
+from config import logging
+from config.safety import check_safe
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    logging.configure()
     async with Hub().running():
         yield
 
 
-app = FastAPI(
+class Guarded(FastAPI):
+    """An application whose guards also see what happens when it fails."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the guards around everything, the framework's own answer to a crash included."""
+        return edge.guard(super().build_middleware_stack())
+
+
+check_safe()
+app = Guarded(
     title="Longrun",
     version="0.1.0",
     summary="Every long AI operation is a durable job.",
     lifespan=_lifespan,
 )
-app.add_middleware(BodyLimit)
-dialects.install(app)
+errors.install(app)
 for _router in (
     ops.router, jobs.router, library.router, conversations.router, messages.router,
     replies.router,

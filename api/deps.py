@@ -4,16 +4,20 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
 from sqlmodel import Session
 
+from api import limits
 from api.caller import address_of
 from config.db import single_statement, transaction
 from config.settings import settings
 from models.accounts import (
+    GUEST_USER_ID,
     LOCAL_USER_ID,
     InvalidServiceToken,
     InvalidToken,
@@ -27,6 +31,13 @@ from models.accounts import (
 )  # fmt: skip
 from models.errors import Unauthorized
 
+SERVICE_TOKEN = APIKeyHeader(name="X-Service-Token", scheme_name="Service", auto_error=False)
+USER_ID = APIKeyHeader(
+    name="X-User-ID",
+    scheme_name="On behalf of",
+    description="Believed from services, and behind a trusted gateway.",
+    auto_error=False,
+)
 KNOWN_S = 1.0  # so stale may a trusted id's account be
 KNOWN_AT_MOST = 10_000
 _seen: dict[UUID, float] = {}
@@ -77,34 +88,79 @@ def calling_service(
         raise InvalidServiceToken()
 
 
-def current_user(
-    session: SessionDep,
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a request says about who is asking."""
+
+    authorization: str | None
+    service_token: str | None
+    user_header: str | None
+    body_user: str | None
+    guests_welcome: bool
+
+    @property
+    def claimed(self) -> str | None:
+        """The id that somebody trusted may vouch for."""
+        return self.user_header or self.body_user
+
+
+def _claims(
+    request: Request,
     body_user: Annotated[str | None, Depends(_body_user)],
-    authorization: Annotated[str | None, Header()] = None,
-    service_token: Annotated[str | None, Header(alias="X-Service-Token")] = None,
-    user_header: Annotated[str | None, Header(alias="X-User-ID")] = None,
-) -> User:
+    bearer: Annotated[object, Security(HTTPBearer(auto_error=False))],
+    service: Annotated[object, Security(SERVICE_TOKEN)],
+    user: Annotated[object, Security(USER_ID)],
+) -> Claims:
+    return claims_of(request, body_user)  # the others are for the schema: they forgive too much
+
+
+def claims_of(request: Request, body_user: str | None = None) -> Claims:
+    """Return what a request says, `body_user` being what its body says."""
+    header = request.headers.get
+    return Claims(
+        authorization=header("authorization"),
+        service_token=header("x-service-token"),
+        user_header=header("x-user-id"),
+        body_user=body_user,
+        guests_welcome=getattr(request.state, "dialect", None) == "scenes",
+    )
+
+
+ClaimsDep = Annotated[Claims, Depends(_claims)]
+
+
+def identify(session: Session, claims: Claims) -> User:
     """Return who is asking.
 
     In this order: bearer token; service token with `X-User-ID`; under TRUST_GATEWAY that header or
-    the body's `user_id`; on the local stack the one local user. Raises Unauthorized.
+    the body's `user_id`; on the local stack the one local user; under GUEST_ACCESS, at the doors of
+    scenes, the guest. Raises Unauthorized.
     """
-    claimed = user_header or body_user
-    if authorization is not None:
-        user = user_of_token(session, _bearer(authorization))
-        if any(one and trusted_id(one) != user.id for one in (user_header, body_user)):
+    if claims.authorization is not None:
+        user = user_of_token(session, _bearer(claims.authorization))
+        named = (claims.user_header, claims.body_user)
+        if any(one and trusted_id(one) != user.id for one in named):
             raise Unauthorized("The request names another user than the token.")
         return user
-    if service_token is not None:
-        calling_service(service_token)
-        if claimed is None:
+    if claims.service_token is not None:
+        calling_service(claims.service_token)
+        if claims.claimed is None:
             raise Unauthorized("A service says on whose behalf it asks: X-User-ID.")
-        return provision_user(session, trusted_id(claimed))
-    if settings.trust_gateway and claimed is not None:
-        return provision_user(session, trusted_id(claimed))
+        return provision_user(session, trusted_id(claims.claimed))
+    if settings.trust_gateway and claims.claimed is not None:
+        return provision_user(session, trusted_id(claims.claimed))
     if settings.environment == "local":
         return provision_user(session, LOCAL_USER_ID)
+    if settings.guest_access and claims.guests_welcome:
+        return provision_user(session, GUEST_USER_ID)
     raise Unauthorized()
+
+
+def current_user(session: SessionDep, claims: ClaimsDep) -> User:
+    """Return who is asking, and count the request as theirs. Raises as `identify` does, and 429."""
+    user = identify(session, claims)
+    limits.count("person", str(user.id))
+    return user
 
 
 def current_owner(user: Annotated[User, Depends(current_user)]) -> UUID:
@@ -140,25 +196,44 @@ def at_least(role: Role) -> Callable[[User], User]:
     return check
 
 
-def owner_in_passing(
-    body_user: Annotated[str | None, Depends(_body_user)],
-    authorization: Annotated[str | None, Header()] = None,
-    service_token: Annotated[str | None, Header(alias="X-Service-Token")] = None,
-    user_header: Annotated[str | None, Header(alias="X-User-ID")] = None,
-) -> UUID:
+def owner_in_passing(claims: ClaimsDep) -> UUID:
     """Return the same for routes that wait, which must not hold a connection meanwhile."""
-    if authorization is None and service_token is None:
-        claimed = (user_header or body_user) if settings.trust_gateway else None
-        known = trusted_id(claimed) if claimed else LOCAL_USER_ID
-        if (claimed or settings.environment == "local") and _is_known(known):
-            return known  # the common case, without the cost of a transaction
-    with transaction() as session:
-        return current_user(session, body_user, authorization, service_token, user_header).id
+    owner = _known_owner(claims)
+    if owner is None:
+        with transaction() as session:
+            owner = identify(session, claims).id
+    limits.count("person", str(owner))
+    return owner
+
+
+def _known_owner(claims: Claims) -> UUID | None:
+    """Return who is asking in the common case, without the cost of a transaction."""
+    if claims.authorization is not None or claims.service_token is not None:
+        return None
+    claimed = claims.claimed if settings.trust_gateway else None
+    known = trusted_id(claimed) if claimed else LOCAL_USER_ID
+    return known if (claimed or settings.environment == "local") and _is_known(known) else None
 
 
 def _address(request: Request) -> str:
     return address_of(request.scope)
 
+
+def _at_the_door(request: Request, address: Annotated[str, Depends(_address)]) -> None:
+    request.state.rate = limits.count("doors", address)
+
+
+def _limited(kind: limits.Kind, asker: Callable[..., UUID]) -> Any:
+    def count(request: Request, owner: Annotated[UUID, Depends(asker)]) -> None:
+        request.state.rate = limits.count(kind, str(owner))
+
+    return Depends(count)
+
+
+# for a route's `dependencies`: what is limited more strictly than asking as such. Raises Busy
+DOOR = Depends(_at_the_door)
+CHAT = _limited("chat", owner_in_passing)
+UPLOAD = _limited("uploads", current_owner)
 
 Address = Annotated[str, Depends(_address)]
 CurrentUser = Annotated[User, Depends(current_user)]

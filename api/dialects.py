@@ -1,44 +1,26 @@
 """Five products, five ways of saying that something is wrong, and of streaming, side by side.
 
-A router names its dialect once (`tags=["books"], dependencies=[Depends(dialect("books"))]`);
-products never format an error. Routes without one speak the engine's: RFC 9457 problem details with
-a stable `code`.
+A router names its dialect once (`APIRouter(tags=["books"], **speaking("books"))`); products never
+format an error (`api/errors.py` does). Routes without one speak the engine's: RFC 9457 problem
+details with a stable `code`.
 """
 
 import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import uuid4
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import Depends, Request
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from starlette.exceptions import HTTPException
 
 from api.streams import Ended, Event
 from models.base import now
-from models.errors import Conflict, DomainError, Unavailable
+from models.jobs.plan import Json
 from models.jobs.streams import RESET, TOKEN, Entry
 
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-class Changed(Conflict):
-    """What this request builds on has changed meanwhile. Try again."""
-
-    code = "changed_meanwhile"
-
-
-class StoreAway(Unavailable):
-    """The database cannot be reached at the moment."""
-
-    code = "database_unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +30,11 @@ class Refusal:
     code: str
     message: str
     status: int
-    details: dict[str, Any]
+    details: Json
     request_id: str
 
 
-def _problem(told: Refusal) -> dict[str, Any]:
+def _problem(told: Refusal) -> Json:
     body = {
         "type": "about:blank",
         "title": told.message,
@@ -62,12 +44,12 @@ def _problem(told: Refusal) -> dict[str, Any]:
     return body | ({"details": told.details} if told.details else {})
 
 
-def _books(told: Refusal) -> dict[str, Any]:
+def _books(told: Refusal) -> Json:
     body = {"detail": told.message, "code": told.code}
     return body | ({"details": told.details} if told.details else {})
 
 
-def _control(told: Refusal) -> dict[str, Any]:
+def _control(told: Refusal) -> Json:
     body = {"error": told.code, "message": told.message}
     return body | ({"details": told.details} if told.details else {})
 
@@ -80,7 +62,7 @@ SCENES_CODES = {  # the document's word for a status, where a refusal has none o
 SCENES_OWN = frozenset({"INVALID_CREDENTIALS"})
 
 
-def _scenes(told: Refusal) -> dict[str, Any]:
+def _scenes(told: Refusal) -> Json:
     own = told.code.upper()
     code = own if own in SCENES_OWN else SCENES_CODES.get(told.status, "INTERNAL_ERROR")
     error: dict[str, Any] = {"code": code, "message": told.message}
@@ -97,56 +79,82 @@ def _scenes(told: Refusal) -> dict[str, Any]:
 DINING_CODES = {401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND", 503: "AGENT_UNAVAILABLE"}
 
 
-def _dining(told: Refusal) -> dict[str, Any]:
+def _dining(told: Refusal) -> Json:
     body: dict[str, Any] = {"detail": told.details.get("errors") or told.message}
     return body | ({"code": DINING_CODES[told.status]} if told.status in DINING_CODES else {})
 
 
-def _dining_accounts(told: Refusal) -> dict[str, Any]:
+def _dining_accounts(told: Refusal) -> Json:
     return {"error": told.message}
 
 
-def _goals(told: Refusal) -> dict[str, Any]:
+def _goals(told: Refusal) -> Json:
     return {"detail": told.details.get("errors") or told.message}
+
+
+def _form(required: str, **optional: Json) -> Json:
+    """Return the JSON schema of a body with these texts, and these other members."""
+    texts: Json = {name: {"type": "string"} for name in required.split()}
+    return {"type": "object", "required": required.split(), "properties": texts | optional}
+
+
+_ANY_DETAIL: Json = {"detail": {}}  # a text, or what is wrong where
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How one product speaks of what went wrong."""
 
-    body: Callable[[Refusal], dict[str, Any]]
+    body: Callable[[Refusal], Json]
+    schema: Json  # of that body
     malformed: int  # the status of a body, path or query that does not fit, and its code
     malformed_code: str = "invalid_request"
     media_type: str = "application/json"
 
 
 DIALECTS = {
-    "engine": Dialect(_problem, 422, media_type="application/problem+json"),
-    "books": Dialect(_books, 400),
-    "control": Dialect(_control, 400, "invalid_payload"),
-    "scenes": Dialect(_scenes, 400),
-    "dining": Dialect(_dining, 422),
-    "dining-accounts": Dialect(_dining_accounts, 422),
-    "goals": Dialect(_goals, 422),
+    "engine": Dialect(
+        _problem,
+        _form("type title code", status={"type": "integer"}, details={"type": "object"}),
+        422,
+        media_type="application/problem+json",
+    ),
+    "books": Dialect(_books, _form("detail code", details={"type": "object"}), 400),
+    "control": Dialect(
+        _control, _form("error message", details={"type": "object"}), 400, "invalid_payload"
+    ),
+    "scenes": Dialect(
+        _scenes,
+        _form(
+            "timestamp request_id",
+            success={"const": False},
+            error=_form("code message", details={"type": "object"}),
+        ),
+        400,
+    ),
+    "dining": Dialect(_dining, _form("", code={"type": "string"}, **_ANY_DETAIL), 422),
+    "dining-accounts": Dialect(_dining_accounts, _form("error"), 422),
+    "goals": Dialect(_goals, _form("", **_ANY_DETAIL), 422),
 }
 
 
-def dialect(name: str) -> Callable[[Request], None]:
-    """Return a dependency that makes a router's errors speak a product's dialect."""
+def speaking(name: str, *dependencies: Callable[..., object]) -> dict[str, Any]:
+    """Return what a router is made with so that its errors, and their schema, are of a dialect.
+
+    Its routes depend on that first, then on `dependencies`.
+    """
 
     def speak(request: Request) -> None:
         request.state.dialect = name
 
-    return speak
-
-
-def _dialect_of(request: Request) -> Dialect:
-    name = getattr(request.state, "dialect", None)
-    if name is None:  # the request did not get as far as the router's dependency
-        route = request.scope.get("route")
-        tags = getattr(route, "tags", None) or ()
-        name = next((tag for tag in tags if tag in DIALECTS), "engine")
-    return DIALECTS[name]
+    spoken = DIALECTS[name]
+    content = {spoken.media_type: {"schema": spoken.schema}}
+    refused = {"description": "What is wrong with the request.", "content": content}
+    broken = {"description": "What is wrong with the server.", "content": content}
+    return {
+        "dependencies": [Depends(one) for one in (speak, *dependencies)],
+        "responses": {"4XX": refused, "5XX": broken},
+    }
 
 
 def request_id(request: Request) -> str:
@@ -154,15 +162,6 @@ def request_id(request: Request) -> str:
     if not hasattr(request.state, "request_id"):
         request.state.request_id = str(uuid4())
     return str(request.state.request_id)
-
-
-def _answer(
-    request: Request, code: str, message: str, status: int, details: dict[str, Any]
-) -> JSONResponse:
-    spoken = _dialect_of(request)
-    body = spoken.body(Refusal(code, message, status, details, request_id(request)))
-    told = json.loads(json.dumps(body, default=str))
-    return JSONResponse(told, status_code=status, media_type=spoken.media_type)
 
 
 class Envelope(BaseModel, Generic[T]):
@@ -188,61 +187,6 @@ class Wrap:
 
 
 WrapDep = Annotated[Wrap, Depends(Wrap)]
-
-
-async def refuse(request: Request, error: Exception) -> JSONResponse:
-    """Answer a DomainError with its own status and code."""
-    assert isinstance(error, DomainError)
-    answer = _answer(request, error.code, str(error), error.status, error.details)
-    if error.retry_after_s is not None:
-        answer.headers["Retry-After"] = str(int(error.retry_after_s + 1))
-    if error.status == 401:
-        answer.headers["WWW-Authenticate"] = "Bearer"
-    return answer
-
-
-async def refuse_body(request: Request, error: Exception) -> JSONResponse:
-    """Answer a body, path or query that does not fit, with what is wrong where."""
-    assert isinstance(error, RequestValidationError)
-    spoken = _dialect_of(request)
-    errors = [{name: one[name] for name in ("loc", "msg", "type")} for one in error.errors()]
-    where = ".".join(map(str, errors[0]["loc"])) if errors else ""
-    first = f"{where}: {errors[0]['msg']}" if errors else "The request is malformed."
-    details = {"errors": errors}
-    return _answer(request, spoken.malformed_code, first, spoken.malformed, details)
-
-
-async def refuse_http(request: Request, error: Exception) -> JSONResponse:
-    """Answer what the framework itself refuses: unknown paths, wrong methods."""
-    assert isinstance(error, HTTPException)
-    answer = _answer(request, f"http_{error.status_code}", error.detail, error.status_code, {})
-    answer.headers.update(error.headers or {})
-    return answer
-
-
-async def excuse(request: Request, error: Exception) -> JSONResponse:
-    """Answer a failure of Postgres: 503 when it is away, 409 when a row has changed meanwhile."""
-    logger.warning("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
-    if isinstance(error, IntegrityError):
-        return await refuse(request, Changed())
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return await refuse(request, StoreAway(retry_after_s=1))
-    return await apologise(request, error)
-
-
-async def apologise(request: Request, error: Exception) -> JSONResponse:
-    """Answer a bug without telling its inside."""
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _answer(request, "internal", "Something went wrong on our side.", 500, {})
-
-
-def install(app: FastAPI) -> None:
-    """Make the application answer errors in the dialect of the route."""
-    app.add_exception_handler(DomainError, refuse)
-    app.add_exception_handler(RequestValidationError, refuse_body)
-    app.add_exception_handler(HTTPException, refuse_http)
-    app.add_exception_handler(SQLAlchemyError, excuse)
-    app.add_exception_handler(Exception, apologise)
 
 
 class BooksRendering:

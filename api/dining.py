@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, EmailStr, StringConstraints
 
 from api.accounts import welcome
-from api.deps import Address, SessionDep, calling_service
-from api.dialects import dialect
+from api.deps import DOOR, Address, SessionDep, calling_service
+from api.dialects import speaking
 from models.accounts import issue_token, verify_email
 from models.dining import (
     Diner,
@@ -22,13 +22,11 @@ from models.dining import (
     sign_up,
 )  # fmt: skip
 
-accounts = APIRouter(
-    tags=["dining-accounts", "accounts"], dependencies=[Depends(dialect("dining-accounts"))]
-)
+accounts = APIRouter(tags=["dining-accounts", "accounts"], **speaking("dining-accounts"))
 users = APIRouter(
     prefix="/users",
     tags=["dining"],
-    dependencies=[Depends(dialect("dining")), Depends(calling_service)],
+    **speaking("dining", calling_service),
 )
 
 
@@ -96,14 +94,14 @@ def _public(row: Diner) -> DinerPublic:
     return DinerPublic(uid=row.user_id, **row.model_dump(), **flags)
 
 
-@accounts.post("/api/signup/")
+@accounts.post("/api/signup/", dependencies=[DOOR])
 def sign_up_here(body: SignUp, session: SessionDep) -> Message:
     """Make an account, and a diner's record with it. A mail with a link comes."""
     welcome(session, sign_up(session, **body.model_dump()))
     return Message(message="Signup successful. Please verify your email.")
 
 
-@accounts.post("/api/login/")
+@accounts.post("/api/login/", dependencies=[DOOR])
 def log_in_here(body: LogIn, session: SessionDep, address: Address, response: Response) -> LoggedIn:
     """Check credentials. `X-Access-Token` in the answer is a bearer token for all other routes."""
     user = log_in_verified(session, **body.model_dump(), address=address)
@@ -111,7 +109,7 @@ def log_in_here(body: LogIn, session: SessionDep, address: Address, response: Re
     return LoggedIn(message="Login successful", auth_id=user.id)
 
 
-@accounts.get("/api/verify/{token}/")
+@accounts.get("/api/verify/{token}/", dependencies=[DOOR])
 def verify_here(token: str, session: SessionDep) -> Message:
     """Take the proof of an email address from the link of a mail; a link is good once."""
     verify_email(session, token)

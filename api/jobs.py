@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from api.answers import read, settled
-from api.deps import Limit, Owner, SessionDep, WaitingOwner, owner_in_passing
-from api.dialects import dialect
-from api.sse import CursorDep, follow, sign_stream_token, verify_stream_token
+from api.deps import Limit, Owner, SessionDep, WaitingOwner, claims_of, owner_in_passing
+from api.dialects import speaking
+from api.sse import STREAMS, CursorDep, follow, sign_stream_token, verify_stream_token
 from api.streams import ENGINE
 from config.db import transaction
 from models.jobs import idempotency, lifecycle
@@ -27,7 +27,7 @@ from models.jobs.queries import (
 from models.jobs.tables import Job, JobStatus
 from pipelines import REGISTRY, get_pipeline, get_startable, tell_after_commit
 
-router = APIRouter(tags=["jobs"], dependencies=[Depends(dialect("engine"))])
+router = APIRouter(tags=["jobs"], **speaking("engine"))
 
 IdempotencyKey = Annotated[
     str | None, Header(max_length=200, description="Sent again, the request starts nothing twice.")
@@ -176,25 +176,22 @@ def read_steps(job_id: str, session: SessionDep, owner: Owner) -> list[StepPubli
     return [describe_step(row) for row in list_steps(session, job.id)]
 
 
-def _stream_owner(job_id: str, owner: UUID | None, token: str | None) -> UUID:
+def _stream_of(job_id: str, owner: UUID | None, token: str | None) -> tuple[UUID, UUID]:
     with transaction() as session:
         if token is not None:
-            owner = verify_stream_token(token, UUID(job_id))
+            owner = verify_stream_token(token, job_id)
         assert owner is not None
-        return get_job(session, job_id, owner=owner).id
+        return get_job(session, job_id, owner=owner).id, owner
 
 
 def _owner_unless_token(request: Request) -> UUID | None:
     """Return who is asking; a stream token in the query speaks for itself."""
     if "token" in request.query_params:
         return None
-    header = request.headers.get
-    return owner_in_passing(
-        None, header("authorization"), header("x-service-token"), header("x-user-id")
-    )
+    return owner_in_passing(claims_of(request))
 
 
-@router.get("/jobs/{job_id}/events")
+@router.get("/jobs/{job_id}/events", **STREAMS)
 async def stream_events(
     job_id: str,
     cursor: CursorDep,
@@ -202,8 +199,8 @@ async def stream_events(
     token: Annotated[str | None, Query(description="A stream token.")] = None,
 ) -> Response:
     """The job's events and tokens as Server-Sent Events, from the cursor on."""
-    found = await run_in_threadpool(_stream_owner, job_id, owner, token)
-    return await follow(found, cursor, ENGINE)
+    found, reader = await run_in_threadpool(_stream_of, job_id, owner, token)
+    return await follow(found, cursor, ENGINE, owner=reader)
 
 
 @router.post("/jobs/{job_id}/stream-token")

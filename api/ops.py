@@ -12,6 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import DBAPIError
 
+from api.limits import failed_open
 from api.streams import current_hub
 from config.db import connection
 from config.redis import client
@@ -23,7 +24,7 @@ router = APIRouter(tags=["operations"])
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-@router.get("/health")
+@router.get("/health", responses={200: {"content": {"text/plain": {}}}})
 def health(request: Request) -> Response:
     """The process lives. Checks nothing else."""
     if request.headers.get("accept", "").startswith("text/plain"):
@@ -117,9 +118,10 @@ def _step_metrics(rows: list[Any]) -> Iterator[Metric]:
 
 _registry = CollectorRegistry()
 _registry.register(_EngineCollector())
+_registry.register(failed_open)
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 def metrics() -> Response:
     """The engine's figures in Prometheus' text format."""
     return Response(generate_latest(_registry), media_type=CONTENT_TYPE_LATEST, headers=NO_STORE)

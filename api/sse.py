@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import jwt
@@ -13,12 +13,20 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.limits import check_streams, open_stream
 from api.streams import Cursor, Rendering, current_hub
 from config.settings import settings
 from models.accounts import InvalidToken
 from models.base import now
 
 SHUTDOWN_GRACE_S = 2.0  # in which open streams end by themselves; below uvicorn's own 5 s
+STREAMS: dict[str, Any] = {  # what a route is declared with that answers with a stream
+    "response_class": Response,
+    "responses": {
+        200: {"content": {"text/event-stream": {}}},
+        204: {"description": "There is nothing more to come."},
+    },
+}
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -36,8 +44,9 @@ CursorDep = Annotated[Cursor, Depends(read_cursor)]
 class EventStream(EventSourceResponse):
     """Sends encoded frames as they come; a client that takes none for too long is let go."""
 
-    def __init__(self, frames: AsyncIterator[bytes], **headers: str) -> None:
-        """Answer with `headers` besides the usual ones."""
+    def __init__(self, frames: AsyncIterator[bytes], owner: UUID, **headers: str) -> None:
+        """Answer `owner` with `headers` besides the usual ones."""
+        self.owner = owner
         super().__init__(
             frames,
             ping=settings.stream.ping_s,
@@ -49,16 +58,22 @@ class EventStream(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream; the client may come back with its cursor, so leaving one is no error."""
-        with suppress(SendTimeoutError):
+        with suppress(SendTimeoutError), open_stream(self.owner):
             await super().__call__(scope, receive, send)
 
 
-async def follow(job_id: UUID, cursor: Cursor, rendering: Rendering, **headers: str) -> Response:
-    """Return a job's stream beyond `cursor`; 204 when there is nothing more to come."""
+async def follow(
+    job_id: UUID, cursor: Cursor, rendering: Rendering, *, owner: UUID, **headers: str
+) -> Response:
+    """Return a job's stream beyond `cursor`; 204 when there is nothing more to come.
+
+    Raises TooManyStreams.
+    """
+    check_streams(owner)
     start = await current_hub().find_start(job_id, cursor)
     if start is None:
         return Response(status_code=204, headers=HEADERS)
-    return EventStream(current_hub().frames(job_id, start, rendering), **headers)
+    return EventStream(current_hub().frames(job_id, start, rendering), owner, **headers)
 
 
 def sign_stream_token(job_id: UUID, owner: UUID) -> str:
@@ -68,7 +83,7 @@ def sign_stream_token(job_id: UUID, owner: UUID) -> str:
     return jwt.encode(claims, settings.secret_key.get_secret_value(), algorithm="HS256")
 
 
-def verify_stream_token(token: str, job_id: UUID) -> UUID:
+def verify_stream_token(token: str, job_id: str) -> UUID:
     """Return whose stream token this is. Raises InvalidToken."""
     try:
         claims = jwt.decode(

@@ -14,7 +14,7 @@ from bench.figures import Figure
 from bench.results import RESULTS, render
 from bench.servers import ROOT, servers
 
-BENCHMARKS = ("overhead", "throughput", "recovery", "http", "tokens", "streams", "memory")
+BENCHMARKS = ("overhead", "throughput", "recovery", "http", "auth", "tokens", "streams", "memory")
 ALONE = "--alone"
 
 

@@ -1,103 +1,140 @@
-"""The one guarded client for addresses that users name.
+"""The one guarded client for addresses that users name: files, webhooks, providers of their own.
 
 Nothing else in the house opens a connection to a host it was told. Every address a name resolves to
-must be public. It is checked where the connection is made, and the checked address is the one that
-is connected to, so a name that changes its answer between check and use gains nothing.
+must be public. It is checked where the connection is made, for each hop anew. Nothing of ours
+travels from one hop to the next: no header, no cookie, no referrer.
 """
 
-import socket
-import ssl
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from ssl import SSLContext
+from typing import Literal
 
 import httpcore
 import httpx
 
-from config.addresses import is_allowed, resolve
+from config.addresses import resolve
+from config.fetch_errors import Failed, FetchProblem, Reason, Refused
+from config.guarded_network import GuardedNetwork, Resolver
 from config.retry_after import retry_after_s
 from config.settings import FetchSettings, settings
+
+__all__ = ["Answer", "Failed", "FetchProblem", "GuardedClient", "Reason", "Refused", "check_url"]
 
 USER_AGENT = "longrun"
 REDIRECTS = (301, 302, 303, 307, 308)
 TRANSIENT = (408, 425, 429)  # and everything from 500 on
 ENCODINGS = ("", "identity", "gzip", "deflate")  # one layer only: two of them make a bomb
-NO_SUCH_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+UNPACK_BYTES = 1024  # unpacked at once: deflate makes up to 1,032 times as much of it
+URL_CHARS = 8192  # what most servers take as a request line
+SEND_TIMEOUT_S = 15.0  # what senders of webhooks commonly wait
+ANSWER_BYTES = 64 * 1024  # enough to tell what a server complained about
+HOST = re.compile(rb"[a-z0-9._-]+|[0-9a-fA-F:.]+")  # a name, or an address without an interface
+FIRST_FREE_PORT = 1024  # below, all but the web's own belong to services that speak something else
+WEB_PORTS = (80, 443)
+OURS = {  # headers that say where a request goes, where it ends, and in what form we can read
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
 
-Reason = Literal[
-    "address", "credentials", "encoding", "host", "redirects", "scheme", "status", "too_large"
-]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Report = Callable[[int, int], None]
+Headers = list[tuple[bytes, bytes]]
 
 
-class FetchProblem(Exception):
-    """A download that did not work out. Messages name the host only: addresses may be signed."""
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered: header names in lower case, and the first bytes of the body."""
 
-
-class Refused(FetchProblem):
-    """A download that no repetition will help."""
-
-    def __init__(self, message: str, reason: Reason, status: int | None = None) -> None:
-        """Keep the machine-readable reason, and the HTTP status where there was one."""
-        super().__init__(message)
-        self.reason: Reason = reason
-        self.status = status
-
-
-class Failed(FetchProblem):
-    """A download that may work later."""
-
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        """Keep how long the server asked us to wait, if it did."""
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    complete: bool  # False: the body was longer, or compressed in a way we do not read
 
 
 class GuardedClient:
-    """Downloads over HTTP(S) from public addresses, within limits of size, time and hops."""
+    """Speaks HTTP(S) to public addresses, within limits of size, time and hops."""
 
-    def __init__(self, limits: FetchSettings = settings.fetch) -> None:
-        """Keep to `limits`."""
+    def __init__(
+        self,
+        limits: FetchSettings = settings.fetch,
+        *,
+        resolver: Resolver = resolve,
+        dial: httpcore.NetworkBackend | None = None,
+    ) -> None:
+        """Keep to `limits`. `dial` opens the connections to addresses that were checked."""
         self._limits = limits
+        self._resolver = resolver
+        self._dial = dial or httpcore.SyncBackend()
 
     def download(self, url: str, *, progress: Report | None = None) -> bytes:
-        """Return the body at `url`, after redirects.
+        """Return the body at `url`, after redirects, also between http and https.
 
         `progress(done_bytes, total_bytes)` is told about each piece; total 0 when unknown.
         Raises Refused, Failed.
         """
-        deadline = time.monotonic() + self._limits.timeout_s
-        transport = _Transport(_Network(self._limits.allow_loopback, deadline))
-        with httpx.Client(transport=transport, trust_env=False) as client:
-            at = _checked_url(url)
-            for _ in range(self._limits.max_redirects + 1):
-                target = self._get(client, at, progress)
-                if isinstance(target, bytes):
-                    return target
-                at = target
+        network = self._network(self._limits.timeout_s)
+        at = check_url(url)
+        for _ in range(self._limits.max_redirects + 1):
+            target = self._get(network, at, progress or _ignore)
+            if isinstance(target, bytes):
+                return target
+            at = target
         raise Refused("The address redirects too often.", "redirects")
 
-    def _get(self, client: httpx.Client, at: httpx.URL, report: Report | None) -> bytes | httpx.URL:
-        headers = {"user-agent": USER_AGENT, "accept-encoding": "identity"}
-        try:
-            with client.stream(
-                "GET", at, headers=headers, timeout=self._limits.timeout_s
-            ) as answer:
-                location = answer.headers.get("location")
-                if answer.status_code in REDIRECTS and location:
-                    return _checked_url(location, base=at)
-                _check_status(answer)
-                return self._body(answer, report or _ignore)
-        except (httpcore.TimeoutException, httpx.TimeoutException) as error:
-            raise Failed(f"{at.host} took longer than {self._limits.timeout_s:g} s.") from error
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpx.HTTPError) as error:
-            raise Failed(f"The connection to {at.host} failed.") from error
+    def send(
+        self,
+        method: Method,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout_s: float = SEND_TIMEOUT_S,
+        max_bytes: int = ANSWER_BYTES,
+    ) -> Answer:
+        """Send one request and return the answer, whatever its status.
+
+        Redirects are answers too and never followed: headers and content may be secret. What
+        cannot go out (a header with a line break, or one of those we set) raises Refused;
+        a server that does not answer in time, or not in HTTP, raises Failed.
+        """
+        at = check_url(url)
+        network = self._network(timeout_s)
+        with _exchange(network, method, at, _checked_headers(headers or {}), content) as answer:
+            body, complete = _first_bytes(answer, max_bytes)
+            return Answer(answer.status_code, dict(answer.headers), body, complete)
+
+    def _network(self, timeout_s: float) -> GuardedNetwork:
+        return GuardedNetwork(
+            self._resolver,
+            self._dial,
+            allow_loopback=self._limits.allow_loopback,
+            timeout_s=timeout_s,
+        )
+
+    def _get(self, network: GuardedNetwork, at: httpx.URL, report: Report) -> bytes | httpx.URL:
+        with _exchange(network, "GET", at, _checked_headers({})) as answer:
+            location = answer.headers.get("location")
+            if answer.status_code in REDIRECTS and location:
+                return check_url(location, base=at)
+            _check_status(answer, _host(at))
+            return self._body(answer, report)
 
     def _body(self, answer: httpx.Response, report: Report) -> bytes:
         total = _length(answer)
         if total > self._limits.max_bytes:
             raise self._too_large()
-        if answer.headers.get("content-encoding", "").strip().lower() not in ENCODINGS:
+        if not _is_readable(answer):
             raise Refused("The file is compressed in a way we do not read.", "encoding")
         body = bytearray()
         for piece in answer.iter_bytes():
@@ -111,16 +148,13 @@ class GuardedClient:
         return Refused(f"The file is larger than {self._limits.max_bytes} bytes.", "too_large")
 
 
-def _ignore(done_bytes: int, total_bytes: int) -> None:
-    """Take a report that nobody asked for."""
+def check_url(url: str, base: httpx.URL | None = None) -> httpx.URL:
+    """Return `url`, parsed, if it may be asked for as far as one can see. Raises Refused.
 
-
-def _length(answer: httpx.Response) -> int:
-    value = answer.headers.get("content-length", "")
-    return int(value) if value.isdecimal() else 0
-
-
-def _checked_url(url: str, base: httpx.URL | None = None) -> httpx.URL:
+    Good for what users save: an early no. Whether its host is public is checked on connecting.
+    """
+    if len(url) > URL_CHARS:
+        raise Refused(f"The address is longer than {URL_CHARS} characters.", "too_long")
     try:
         parsed = base.join(url) if base else httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as error:
@@ -129,136 +163,107 @@ def _checked_url(url: str, base: httpx.URL | None = None) -> httpx.URL:
         raise Refused("Only http and https addresses are fetched.", "scheme")
     if parsed.userinfo:
         raise Refused("The address must not hold a user name or a password.", "credentials")
-    if not parsed.host:
+    if not HOST.fullmatch(parsed.raw_host):
         raise Refused("The address names no host.", "host")
+    if not (parsed.port is None or parsed.port in WEB_PORTS or parsed.port >= FIRST_FREE_PORT):
+        raise Refused("Web servers are not asked for on this port.", "port")
+    if parsed.port is not None and parsed.port > 0xFFFF:
+        raise Refused("There is no such port.", "port")
     return parsed
 
 
-def _check_status(answer: httpx.Response) -> None:
-    status, host = answer.status_code, answer.url.host
+@contextmanager
+def _exchange(
+    network: GuardedNetwork,
+    method: Method,
+    at: httpx.URL,
+    headers: Headers,
+    content: bytes | None = None,
+) -> Iterator[httpx.Response]:
+    """Open one connection, for one request. Raises Refused, Failed, also out of the block."""
+    host = _host(at)
+    url = httpcore.URL(scheme=at.raw_scheme, host=at.raw_host, port=at.port, target=at.raw_path)
+    sent = [(b"host", at.netloc), *headers]
+    try:
+        with (
+            httpcore.ConnectionPool(ssl_context=_trust(), network_backend=network) as pool,
+            pool.stream(method, url, headers=sent, content=content) as answer,
+        ):
+            yield httpx.Response(answer.status, headers=answer.headers, stream=_Pieces(answer))
+    except httpcore.TimeoutException as error:
+        raise Failed(f"{host} took longer than {network.timeout_s:g} s.") from error
+    except httpcore.LocalProtocolError as error:
+        raise Refused("A header holds what no header may hold.", "header") from error
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpx.DecodingError) as error:
+        raise Failed(f"The connection to {host} failed.") from error
+
+
+class _Pieces(httpx.SyncByteStream):
+    """A body; a compressed one in pieces so small that none becomes large when unpacked."""
+
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        compressed = any(name.lower() == b"content-encoding" for name, _ in self._answer.headers)
+        for read in self._answer.iter_stream():
+            length = UNPACK_BYTES if compressed else len(read) or 1
+            for start in range(0, len(read), length):
+                yield read[start : start + length]
+
+
+@cache
+def _trust() -> SSLContext:
+    """Return what certificates are checked with; reading them takes up to 0.2 s."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _ignore(done_bytes: int, total_bytes: int) -> None:
+    """Take a report that nobody asked for."""
+
+
+def _host(at: httpx.URL) -> str:
+    """Return the host in ASCII; `at.host` would raise for a name that is badly encoded."""
+    return at.raw_host.decode("ascii")
+
+
+def _length(answer: httpx.Response) -> int:
+    value = answer.headers.get("content-length", "")
+    return int(value) if value.isdecimal() else 0
+
+
+def _is_readable(answer: httpx.Response) -> bool:
+    return answer.headers.get("content-encoding", "").strip().lower() in ENCODINGS
+
+
+def _first_bytes(answer: httpx.Response, limit: int) -> tuple[bytes, bool]:
+    """Return up to `limit` bytes of the body, and whether that is all of it."""
+    if not _is_readable(answer):
+        return b"", False
+    body = bytearray()
+    for piece in answer.iter_bytes():
+        body += piece
+        if len(body) > limit:
+            return bytes(body[:limit]), False
+    return bytes(body), True
+
+
+def _checked_headers(given: Mapping[str, str]) -> Headers:
+    headers = {"user-agent": USER_AGENT} | {name.lower(): value for name, value in given.items()}
+    if OURS & headers.keys():
+        raise Refused("A header is one of those that are set for every request.", "header")
+    headers["accept-encoding"] = "identity"
+    try:
+        return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+    except UnicodeEncodeError as error:
+        raise Refused("A header holds what no header may hold.", "header") from error
+
+
+def _check_status(answer: httpx.Response, host: str) -> None:
+    status = answer.status_code
     if answer.is_success:
         return
     if status in TRANSIENT or status >= 500:
         wait = retry_after_s(answer.headers.get("retry-after"))
         raise Failed(f"{host} answered with status {status}.", wait)
     raise Refused(f"{host} answered with status {status}.", "status", status)
-
-
-class _Transport(httpx.BaseTransport):
-    """httpx over a connection pool whose network is ours (httpx offers no public way to set it)."""
-
-    def __init__(self, network: httpcore.NetworkBackend) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
-            max_keepalive_connections=0,
-            network_backend=network,
-        )
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        answer = self._pool.handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-                ),
-                headers=request.headers.raw,
-                extensions=request.extensions,
-            )
-        )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
-
-    def close(self) -> None:
-        self._pool.close()
-
-
-class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._answer.iter_stream()
-
-    def close(self) -> None:
-        self._answer.close()
-
-
-class _Network(httpcore.NetworkBackend):
-    """Connects only to checked addresses, and to nothing after the deadline."""
-
-    def __init__(self, allow_loopback: bool, deadline: float) -> None:
-        self._allow_loopback = allow_loopback
-        self._deadline = deadline
-        self._plain = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        problem: httpcore.NetworkError | httpcore.TimeoutException | None = None
-        for address in self._addresses(host, port):
-            try:
-                stream = self._plain.connect_tcp(
-                    address, port, remaining_s(self._deadline), local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                problem = error
-            else:
-                return _Stream(stream, self._deadline)
-        raise problem or httpcore.ConnectError(f"{host} has no address")
-
-    def _addresses(self, host: str, port: int) -> list[str]:
-        try:
-            found = resolve(host, port)
-        except (socket.gaierror, UnicodeError) as error:
-            if isinstance(error, UnicodeError) or error.errno in NO_SUCH_HOST:
-                raise Refused(f"There is no host {host}.", "host") from error
-            raise httpcore.ConnectError(f"The name {host} cannot be resolved now") from error
-        for address in found:
-            if not is_allowed(address, allow_loopback=self._allow_loopback):
-                raise Refused(f"{host} is not a public address.", "address")
-        return found
-
-
-class _Stream(httpcore.NetworkStream):
-    """A connection whose every read and write ends at the deadline.
-
-    Without it a server that sends a byte now and then, in the headers even, holds us for ever.
-    """
-
-    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
-        self._stream = stream
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, remaining_s(self._deadline))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, remaining_s(self._deadline))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        secure = self._stream.start_tls(ssl_context, server_hostname, remaining_s(self._deadline))
-        return _Stream(secure, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-def remaining_s(deadline: float) -> float:
-    """Return the seconds until `deadline`. Raises httpcore.ReadTimeout when it has passed."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise httpcore.ReadTimeout("time is up")
-    return left

@@ -25,7 +25,7 @@ LINE = (
     "%(asctime)s %(levelname)s %(name)s request=%(request)s job=%(job)s step=%(step)s %(message)s"
 )
 SHORT = 8  # a configured secret of fewer characters is not looked for: it would hide common words
-TALKATIVE = ("httpx", "httpcore", "hpack")  # they tell every request, with its address
+TALKATIVE = ("httpx", "httpcore", "hpack", "LiteLLM")  # they tell every request, with its address
 
 _names = ("request", "job", "step")
 _about = {name: ContextVar(name, default=NONE) for name in _names}
@@ -33,10 +33,7 @@ _about = {name: ContextVar(name, default=NONE) for name in _names}
 
 @contextmanager
 def about(**ids: object) -> Iterator[None]:
-    """Let every line within the block, also of threads started in it, name these ids.
-
-    `request`, `job` and `step`.
-    """
+    """Let every line within the block name these ids: `request`, `job` and `step`."""
     tokens = [(_about[name], _about[name].set(str(value))) for name, value in ids.items()]
     try:
         yield
@@ -58,7 +55,7 @@ class Belonging(logging.Filter):
 class Line(logging.Formatter):
     """One line per record, then its traceback; without secrets, also in the traceback."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 

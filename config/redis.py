@@ -22,15 +22,20 @@ AWAY_S = 0.5
 BACKLOG = 10_000  # jobs whose news wait to be announced; beyond that followers poll
 
 
+def pool(timeout_s: float) -> "redis.ConnectionPool":
+    """Return new connections that wait at most `timeout_s` for Redis, and do not try twice."""
+    return redis.ConnectionPool.from_url(
+        settings.redis.url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
 @cache
 def client() -> "redis.Redis":
     """Return this process's client. Socket timeouts are short: nobody waits for Redis."""
-    return redis.Redis.from_url(
-        settings.redis.url,
-        socket_timeout=settings.redis.timeout_s,
-        socket_connect_timeout=settings.redis.timeout_s,
-        retry=Retry(NoBackoff(), 0),
-    )
+    return redis.Redis(connection_pool=pool(settings.redis.timeout_s))
 
 
 def async_client() -> "aioredis.Redis":

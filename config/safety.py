@@ -7,7 +7,7 @@ from config.settings import DEVELOPMENT_KEY, Settings, listed, settings
 KEY_LENGTH = 32  # characters, of which a random key has at least so many
 
 
-class Unsafe(Exception):
+class Unsafe(SystemExit):
     """This server must not start with these settings."""
 
 

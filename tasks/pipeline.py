@@ -7,13 +7,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from sqlalchemy import Connection, event
 from sqlmodel import Session
 
 from config.redis import announce
 from models.base import now
-from models.errors import Conflict, NotFound, Unprocessable
 from models.jobs import dispatch, lifecycle, running
 from models.jobs.dispatch import Hint
 from models.jobs.plan import Json, NewStep
@@ -31,38 +30,16 @@ from tasks.declaration import (
     step,
     understand,
 )  # fmt: skip
+from tasks.forms import (
+    InvalidItems,
+    PipelineChanged,
+    UnknownPipeline,
+    UnknownStep,
+    shape,
+    validate,
+)  # fmt: skip
 
 REGISTRY: dict[str, "Pipeline"] = {}
-
-
-class InvalidItems(Unprocessable):
-    """The items to run over need distinct, non-empty keys."""
-
-    code = "invalid_items"
-
-
-class UnknownPipeline(NotFound):
-    """There is no such pipeline, or it cannot be started this way."""
-
-    code = "unknown_pipeline"
-
-
-class InvalidInput(Unprocessable):
-    """This is no valid input for the pipeline."""
-
-    code = "invalid_input"
-
-
-class PipelineChanged(Conflict):
-    """The pipeline has changed since this job began; start a new one."""
-
-    code = "pipeline_changed"
-
-
-class UnknownStep(Unprocessable):
-    """The pipeline has no such step."""
-
-    code = "unknown_step"
 
 
 class Pipeline:
@@ -110,10 +87,10 @@ class Pipeline:
 
     def _fingerprint(self) -> str:
         """Return a digest of names, order and types: what jobs in flight depend on."""
-        told: list[Any] = [self.name, self.fused, _shape(self.input)]
+        told: list[Any] = [self.name, self.fused, shape(self.input)]
         for spec in self.specs:
             over = [spec.each.over.__name__, spec.each.items, spec.each.key] if spec.each else None
-            gives = [spec.gives.__name__, _shape(spec.gives)]
+            gives = [spec.gives.__name__, shape(spec.gives)]
             told.append([spec.position, spec.name, spec.chain, over, *gives])
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -295,25 +272,6 @@ class Pipeline:
         if name not in self.steps:
             raise UnknownStep(step=name, steps=list(self.steps))
         return validate(self.steps[name].gives, output).model_dump(mode="json")
-
-
-def _shape(model: type[BaseModel]) -> Any:
-    """Return a model's JSON schema without its prose."""
-
-    def strip(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: strip(v) for k, v in value.items() if k not in ("title", "description")}
-        return [strip(one) for one in value] if isinstance(value, list) else value
-
-    return strip(model.model_json_schema())
-
-
-def validate(form: type[BaseModel], value: Any) -> BaseModel:
-    """Return `value` as `form`. Raises InvalidInput, with what is wrong where."""
-    try:
-        return form.model_validate(value)
-    except ValidationError as error:
-        raise InvalidInput(errors=error.errors(include_url=False, include_context=False)) from None
 
 
 def get_pipeline(name: str) -> Pipeline:

@@ -6,41 +6,36 @@ claim ──► gather arguments ──► run ──► complete ──► publ
 """
 
 import logging
-import os
-import random
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from config.db import connection, single_statement, transaction
+from config.logging import about
 from config.redis import announce
 from config.settings import settings
-from models.errors import DomainError, Unavailable
-from models.jobs import claims, dispatch, running, transitions
-from models.jobs.claims import Advanced, Claim, Superseded, Taker
-from models.jobs.plan import Json, Opened
+from models.jobs import claims, dispatch, running
+from models.jobs.claims import Advanced, Claim, Superseded
 from models.jobs.tables import StepStatus
-from tasks import node, publisher
+from tasks import publisher
 from tasks.declaration import Kind, Spec, item_type
 from tasks.failpoints import failpoint
 from tasks.pipeline import Pipeline
-from tasks.progress import (
-    Ask,
-    Attempt,
-    AwaitingAnswer,
-    Cancelled,
-    Checkpoint,
-    HandedOver,
-    JobRef,
-    Progress,
-    Stopped,
+from tasks.progress import Ask, Attempt, Checkpoint, JobRef, Progress, Stopped
+from tasks.record import (
+    complete,
+    complete_in,
+    durably,
+    fail,
+    found_taken,
+    keep,
+    record,
+    stop_at,
+    taker,
 )  # fmt: skip
 from tasks.streams import Tokens
 from tasks.toolbox import TOOLS
@@ -48,7 +43,6 @@ from tasks.toolbox import TOOLS
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-RECORD_FOR_S = 120.0  # how long a finished attempt waits for Postgres to take its result
 ELSEWHERE_S = 1.0  # a step of another version of its pipeline waits so long for another worker
 
 
@@ -65,7 +59,8 @@ def carry_out(pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, gener
     while True:
         announce(job_id)
         failpoint("claimed")
-        after = _attempt(pipeline, pipeline.steps[claim.name], claim, known)
+        with about(job=job_id, step=claim.name):
+            after = _attempt(pipeline, pipeline.steps[claim.name], claim, known)
         announce(job_id)
         if after is None:
             publisher.refill(claim.queue)
@@ -89,18 +84,9 @@ def _claim(
             step_id,
             generation,
             fingerprint=pipeline.fingerprint,
-            taker=_taker(),
+            taker=taker(),
             needs=pipeline.singles(spec),
         )
-
-
-def _taker() -> Taker:
-    return Taker(
-        node=node.current_id(),
-        pid=os.getpid(),
-        lease_s=settings.engine.dead_after_s,
-        idle_s=settings.engine.idle_s,
-    )
 
 
 def _succeeded_already(pipeline: Pipeline, step_id: UUID) -> bool:
@@ -127,17 +113,17 @@ def _attempt(
         else:
             output = _checked(spec, spec.function(**arguments))
             failpoint("ran")
-            after = _complete(pipeline, claim, output, tokens)
+            after = complete(pipeline, claim, output, tokens)
         known[spec.result] = output
         return after
     except Superseded:
         logger.info("%s.%s of job %s has a newer attempt", pipeline.name, spec.name, claim.job_id)
     except Stopped as stop:
-        _keep(tokens)
-        _record(claim, partial(_stop, pipeline, claim, stop))
+        keep(tokens)
+        record(claim, partial(stop_at, pipeline, claim, stop))
     except Exception as error:  # whatever a step raises must end in the database
-        _keep(tokens)
-        _record(claim, partial(_fail, pipeline, claim, error))
+        keep(tokens)
+        record(claim, partial(fail, pipeline, claim, error))
     finally:
         if tokens is not None:
             tokens.close()
@@ -196,149 +182,16 @@ def _write(
         output = _checked(spec, spec.function(**arguments, **{session_parameter: session}))
         session.flush()
         failpoint("ran")
-        return output, _complete_in(session.connection(), pipeline, claim, output)
+        return output, complete_in(session.connection(), pipeline, claim, output)
 
-    result = _durably(claim, lambda: _in_transaction(run))
+    result = durably(claim, lambda: _in_transaction(run))
     if result is None:  # the commit was applied although it raised
         with connection() as conn:
             output = pipeline.load(conn, claim.job_id, [spec.result])[spec.result]
-        return output, _found_taken(claim)
+        return output, found_taken(claim)
     return result
 
 
 def _in_transaction(run: Callable[[Session], T]) -> T:
     with transaction() as session:
         return run(session)
-
-
-def _keep(tokens: Tokens | None) -> None:
-    """Store what an attempt has streamed before it ends without success."""
-    if tokens is not None:
-        tokens.abandon()
-
-
-def _complete(
-    pipeline: Pipeline, claim: Claim, output: BaseModel, tokens: Tokens | None
-) -> Advanced:
-    """Record the success of a step that was paid for; it is not lost to a restart of Postgres.
-
-    The rest of its stream is stored in the same transaction.
-    """
-    if tokens is not None:
-        tokens.end()
-
-    def run() -> Advanced:
-        if tokens is None:
-            with single_statement() as conn:
-                if after := _advance(conn, pipeline, claim, output):
-                    return after
-        with connection() as conn:
-            if tokens is not None:
-                tokens.store(conn)
-            return _complete_in(conn, pipeline, claim, output)
-
-    return _durably(claim, run) or _found_taken(claim)
-
-
-def _complete_in(conn: Connection, pipeline: Pipeline, claim: Claim, output: BaseModel) -> Advanced:
-    if after := _advance(conn, pipeline, claim, output):
-        return after
-    told = output.model_dump(mode="json")
-    return Advanced(transitions.complete(conn, claim, told, pipeline.expand), None)
-
-
-def _advance(
-    conn: Connection, pipeline: Pipeline, claim: Claim, output: BaseModel
-) -> Advanced | None:
-    told = output.model_dump(mode="json")
-    return claims.advance(conn, claim, told, taker=_taker(), take=pipeline.fused)
-
-
-def _found_taken(claim: Claim) -> Advanced:
-    """Read back what a commit that raised has taken for us after all."""
-    with connection() as conn:
-        return Advanced([], claims.taken_after(conn, claim, taker=_taker()))
-
-
-def _durably(claim: Claim, run: Callable[[], T]) -> T | None:
-    """Run a transaction until Postgres has taken it. None: it had, though the commit raised.
-
-    Raises Superseded when the step meanwhile belongs to somebody else.
-    """
-    give_up = time.monotonic() + RECORD_FOR_S
-    while True:
-        try:
-            return run()
-        except DBAPIError as error:
-            if not error.connection_invalidated or time.monotonic() > give_up:
-                raise
-        time.sleep(random.uniform(0.1, 1.0))  # noqa: S311 — jitter, no secret
-        try:
-            with connection() as conn:
-                state = running.step_state(conn, claim.step_id)
-        except DBAPIError:
-            continue
-        if state is None or state.epoch != claim.epoch:
-            raise Superseded
-        if state.status != StepStatus.RUNNING:
-            return None
-
-
-def _record(claim: Claim, write: Callable[[Connection], list[Opened] | None]) -> None:
-    """Record an end other than success; a newer attempt makes it void."""
-
-    def run() -> list[Opened]:
-        with connection() as conn:
-            return write(conn) or []
-
-    try:
-        opened = _durably(claim, run)
-    except Superseded:
-        return
-    publisher.submit(one.step_id for one in opened or [])
-
-
-def _stop(pipeline: Pipeline, claim: Claim, stop: Stopped, conn: Connection) -> None:
-    if isinstance(stop, Cancelled):
-        transitions.confirm_cancel(conn, claim, pipeline.expand)
-    elif isinstance(stop, HandedOver):
-        transitions.hand_over(conn, claim)
-    elif isinstance(stop, AwaitingAnswer):
-        transitions.wait_for_answer(conn, claim, stop.question)
-
-
-def _fail(
-    pipeline: Pipeline, claim: Claim, error: Exception, conn: Connection
-) -> list[Opened] | None:
-    told = _told(error, claim)
-    passing = isinstance(error, (Unavailable, DBAPIError, OSError))
-    if passing and claim.attempt < claim.max_attempts:
-        transitions.retry(conn, claim, told, delay_s=_delay_s(error, claim.attempt))
-        return None
-    return transitions.fail(conn, claim, told, pipeline.expand)
-
-
-def _told(error: Exception, claim: Claim) -> Json:
-    """Return an error as people see it; the unexpected is named, not quoted: it may be secret."""
-    if isinstance(error, DomainError):
-        return {"code": error.code, "message": str(error)} | (
-            {"details": error.details} if error.details else {}
-        )
-    logger.error("%s of job %s failed", claim.name, claim.job_id, exc_info=error)
-    if isinstance(error, (DBAPIError, OSError)):
-        return {"code": "unavailable", "message": f"A connection failed: {type(error).__name__}."}
-    return {
-        "code": "internal",
-        "message": f"The step failed unexpectedly ({type(error).__name__}).",
-    }
-
-
-def _delay_s(error: Exception, attempt: int) -> float:
-    """Return the wait before the next attempt: exponential with full jitter, or as we were told.
-
-    Source: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
-    """
-    asked = error.retry_after_s if isinstance(error, Unavailable) else None
-    bound = min(settings.engine.retry_max_s, settings.engine.retry_base_s * 2 ** (attempt - 1))
-    jittered = random.uniform(0, bound)  # noqa: S311 — jitter, no secret
-    return jittered if asked is None else max(asked, jittered)

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
 from api.deps import Limit, Owner, SessionDep
-from api.dialects import dialect
+from api.dialects import speaking
 from models.books import preferences, sessions
 from models.books.library import get_character
 from models.books.preferences import Preferences
@@ -17,7 +17,7 @@ from models.books.sessions import ChatSession, Place, SessionChange, get_session
 from models.jobs import lifecycle
 from pipelines import tell_after_commit
 
-router = APIRouter(tags=["books"], dependencies=[Depends(dialect("books"))])
+router = APIRouter(tags=["books"], **speaking("books"))
 
 Horizon = Annotated[
     int | None,
@@ -30,7 +30,7 @@ class SessionCreate(BaseModel):
 
     character_id: UUID
     others: list[UUID] = Field(default=[], max_length=sessions.MAX_CAST - 1)
-    title: str = Field(default="", max_length=200)
+    title: str = Field(default="", max_length=200, pattern=r"^[^\x00]*$")
     up_to_chapter: Horizon = None
 
 

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Query, Response, UploadFile
+from fastapi import APIRouter, Form, Query, Response, UploadFile
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
-from api.deps import Limit, Owner, SessionDep
-from api.dialects import dialect
+from api.deps import UPLOAD, Limit, Owner, SessionDep
+from api.dialects import speaking
 from api.jobs import IdempotencyKey
 from config.blobs import BlobStore
 from config.settings import settings
@@ -35,7 +35,7 @@ from pipelines import tell_after_commit
 from pipelines.books.forget_book import ForgetBook, forget_book
 from pipelines.books.ingest import IngestBook, ingest
 
-router = APIRouter(tags=["books"], dependencies=[Depends(dialect("books"))])
+router = APIRouter(tags=["books"], **speaking("books"))
 
 
 class BookPublic(BaseModel):
@@ -125,7 +125,7 @@ def _character(row: Character) -> CharacterPublic:
     return CharacterPublic(**row.model_dump(), has_voice=row.system_prompt is not None)
 
 
-@router.post("/books", status_code=201)
+@router.post("/books", status_code=201, dependencies=[UPLOAD])
 def add_book(
     session: SessionDep,
     owner: Owner,
@@ -217,7 +217,7 @@ def read_character(character_id: UUID, session: SessionDep, owner: Owner) -> Cha
     return CharacterDetail(**row.model_dump(), has_voice=row.system_prompt is not None)
 
 
-@router.post("/character/processing", status_code=202)
+@router.post("/character/processing", status_code=202, dependencies=[UPLOAD])
 def process_book(
     body: ProcessingRequest,
     session: SessionDep,

@@ -4,19 +4,19 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from sqlmodel import Session
 
 from api.books.conversations import SessionPublic, public
 from api.deps import Limit, Owner, SessionDep
-from api.dialects import dialect
+from api.dialects import speaking
 from models.books import messages
 from models.books.messages import Author, ChatMessage, MessageNotFound, Source, get_message
 from models.books.replies import keep_stopped, lock_session
 from models.books.sessions import ChatSession, get_session
 
-router = APIRouter(tags=["books"], dependencies=[Depends(dialect("books"))])
+router = APIRouter(tags=["books"], **speaking("books"))
 
 
 class MessagePublic(BaseModel):

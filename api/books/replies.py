@@ -1,25 +1,25 @@
 """Letting characters speak: a message, another reply, other words, and stopping."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field, StringConstraints
 from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.books.conversations import Horizon
 from api.books.messages import MessagePublic, told
-from api.deps import WaitingOwner
-from api.dialects import BOOKS, dialect
+from api.deps import CHAT, WaitingOwner
+from api.dialects import BOOKS, speaking
 from api.jobs import IdempotencyKey
-from api.sse import CursorDep, EventStream, follow
+from api.sse import STREAMS, CursorDep, EventStream, follow
 from api.streams import finished
 from config.db import transaction
 from models.books.messages import get_message
 from models.books.replies import (
-    CHAT,
+    PIPELINE,
     NotInSession,
     Say,
     SessionBusy,
@@ -38,10 +38,12 @@ from pipelines import tell_after_commit
 from pipelines.books.chat import chat as chat_pipeline
 from pipelines.books.remember import remember_if_due
 
-router = APIRouter(tags=["books"], dependencies=[Depends(dialect("books"))])
+router = APIRouter(tags=["books"], **speaking("books"))
 
 STOP_WAIT_S = 5.0  # a reply stops within a second; a worker that has died is noticed later
-Words = Field(min_length=1, max_length=20_000)
+Words = Annotated[
+    str, StringConstraints(min_length=1, max_length=20_000, pattern=r"^[^\x00]*$")
+]  # Postgres takes no NUL
 Plan = Callable[[Session], tuple[ChatSession, Say]]
 
 
@@ -52,7 +54,7 @@ class ChatRequest(BaseModel):
     character_id: UUID
     book_id: UUID
     session_id: UUID
-    user_message: str = Words
+    user_message: Words
     up_to_chapter: Horizon = None
 
 
@@ -70,13 +72,13 @@ class ReplyRequest(BaseModel):
 class MessageRequest(ReplyRequest):
     """A message; without one, somebody else of the group goes on."""
 
-    message: str | None = Field(default=None, min_length=1, max_length=20_000)
+    message: Words | None = None
 
 
 class EditRequest(ReplyRequest):
     """What is said instead."""
 
-    message: str = Words
+    message: Words
 
 
 class Stopped(BaseModel):
@@ -87,7 +89,7 @@ class Stopped(BaseModel):
     message: MessagePublic | None
 
 
-@router.post("/character/chat")
+@router.post("/character/chat", dependencies=[CHAT], **STREAMS)
 async def talk(
     body: ChatRequest,
     owner: WaitingOwner,
@@ -119,7 +121,7 @@ def _as_documented(session: Session, body: ChatRequest, owner: UUID) -> tuple[Ch
         raise SessionNotFound() from None
 
 
-@router.post("/chat-sessions/{session_id}/messages")
+@router.post("/chat-sessions/{session_id}/messages", dependencies=[CHAT], **STREAMS)
 async def say(
     session_id: UUID,
     body: MessageRequest,
@@ -141,7 +143,7 @@ async def say(
     return await _reply(plan, owner, cursor, idempotency_key, route, said)
 
 
-@router.post("/messages/{message_id}/regenerate")
+@router.post("/messages/{message_id}/regenerate", dependencies=[CHAT], **STREAMS)
 async def regenerate(
     message_id: UUID,
     body: ReplyRequest,
@@ -161,7 +163,7 @@ async def regenerate(
     return await _reply(plan, owner, cursor, idempotency_key, route, said)
 
 
-@router.post("/messages/{message_id}/edit")
+@router.post("/messages/{message_id}/edit", dependencies=[CHAT], **STREAMS)
 async def edit(
     message_id: UUID,
     body: EditRequest,
@@ -189,8 +191,8 @@ async def _reply(
     try:
         job_id = await run_in_threadpool(_begin, plan, owner, key, route, said)
     except SessionBusy as busy:
-        return EventStream(_frames(BOOKS.busy(str(busy), busy.details)))
-    return await follow(job_id, cursor, BOOKS, **{"X-Job-ID": str(job_id)})
+        return EventStream(_frames(BOOKS.busy(str(busy), busy.details)), owner)
+    return await follow(job_id, cursor, BOOKS, owner=owner, **{"X-Job-ID": str(job_id)})
 
 
 async def _frames(frames: list[bytes]) -> Any:
@@ -215,11 +217,11 @@ def _begin(plan: Plan, owner: UUID, key: str | None, route: str, said: Any) -> U
         return job.id
 
 
-@router.get("/chat-sessions/{session_id}/stream")
+@router.get("/chat-sessions/{session_id}/stream", **STREAMS)
 async def stream_reply(session_id: UUID, owner: WaitingOwner, cursor: CursorDep) -> Response:
     """The reply that is being written, or the last one, from the cursor on."""
     job_id = await run_in_threadpool(_reply_of, session_id, owner)
-    return await follow(job_id, cursor, BOOKS)
+    return await follow(job_id, cursor, BOOKS, owner=owner)
 
 
 def _reply_of(session_id: UUID, owner: UUID) -> UUID:
@@ -244,7 +246,7 @@ def _cancel(session_id: UUID, owner: UUID) -> UUID | None:
     with transaction() as session:
         found = get_session(session, session_id, owner=owner)
         job = session.get(Job, found.job_id) if found.job_id else None
-        if job is None or job.pipeline != CHAT:
+        if job is None or job.pipeline != PIPELINE:
             return None
         status = lifecycle.request_cancel(session.connection(), job.id)
         tell_after_commit(session, job.id, [])

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 from sqlmodel import Session
 
-from api.deps import Address, BearerToken, CurrentUser, SessionDep
-from api.dialects import Envelope, WrapDep, dialect
+from api.deps import DOOR, Address, BearerToken, CurrentUser, SessionDep
+from api.dialects import Envelope, WrapDep, speaking
 from models.accounts import (
     Credentials,
     User,
@@ -40,12 +40,8 @@ from models.scenes.users import (
     preferences_of,
 )  # fmt: skip
 
-auth = APIRouter(
-    prefix="/api/auth", tags=["scenes", "accounts"], dependencies=[Depends(dialect("scenes"))]
-)
-router = APIRouter(
-    prefix="/api/users/{user_id}", tags=["scenes"], dependencies=[Depends(dialect("scenes"))]
-)
+auth = APIRouter(prefix="/api/auth", tags=["scenes", "accounts"], **speaking("scenes"))
+router = APIRouter(prefix="/api/users/{user_id}", tags=["scenes"], **speaking("scenes"))
 
 
 class Opened(BaseModel):
@@ -88,7 +84,7 @@ def own_user(user_id: str, user: CurrentUser) -> User:
 OwnUser = Annotated[User, Depends(own_user)]
 
 
-@auth.post("/login")
+@auth.post("/login", dependencies=[DOOR])
 def log_in_here(
     body: Credentials, session: SessionDep, address: Address, wrap: WrapDep
 ) -> Envelope[Opened]:

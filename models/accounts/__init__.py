@@ -45,7 +45,13 @@ from models.accounts.tokens import (
     token_row,
     user_of_token,
 )
-from models.accounts.trust import LOCAL_USER_ID, is_active, provision_user, trusted_id
+from models.accounts.trust import (
+    GUEST_USER_ID,
+    LOCAL_USER_ID,
+    is_active,
+    provision_user,
+    trusted_id,
+)
 from models.accounts.verification import (
     InvalidVerification,
     open_verification,
@@ -54,6 +60,7 @@ from models.accounts.verification import (
 )
 
 __all__ = [
+    "GUEST_USER_ID",
     "LOCAL_USER_ID",
     "AccessToken",
     "AuditEntry",

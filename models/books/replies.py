@@ -20,7 +20,7 @@ from models.jobs.running import load_outputs
 from models.jobs.streams import entries_after, text_of
 from models.jobs.tables import TERMINAL, Job, JobStatus
 
-CHAT = "books.chat"  # the pipeline whose jobs write replies
+PIPELINE = "books.chat"  # whose jobs write replies
 RECENT = 50  # messages: who has not spoken in so many was silent long enough
 
 
@@ -192,7 +192,7 @@ def keep_stopped(session: Session, chat: ChatSession) -> ChatMessage | None:
     this may be called at any time after, by whoever next looks at the session. Safe to repeat.
     """
     job = session.get(Job, chat.job_id) if chat.job_id else None
-    if job is None or job.status != JobStatus.CANCELLED or job.pipeline != CHAT:
+    if job is None or job.status != JobStatus.CANCELLED or job.pipeline != PIPELINE:
         return None
     said = session.get(ChatMessage, uuid5(job.id, "character"))
     if said is not None or session.get(ChatMessage, uuid5(job.id, "user")) is not None:

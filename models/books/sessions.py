@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
+from pydantic import BaseModel, StringConstraints
+from pydantic import Field as Bounded
 from sqlalchemy import CheckConstraint, Index, tuple_
 from sqlmodel import Field, Session, SQLModel, col, select
 
@@ -13,6 +15,9 @@ from models.books.horizon import check_met
 from models.books.library import Character
 from models.errors import Invalid, NotFound, Unprocessable
 
+Title = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")
+]  # Postgres takes no NUL
 MAX_CAST = 8  # members of a group; each has to get a turn
 
 
@@ -107,12 +112,12 @@ class Place(NamedTuple):
         return found
 
 
-class SessionChange(SQLModel):
+class SessionChange(BaseModel):
     """What may be changed in a conversation; what is left out stays."""
 
-    title: str | None = Field(default=None, min_length=1, max_length=200)
+    title: Title | None = None
     is_archived: bool | None = None
-    up_to_chapter: int | None = Field(default=None, ge=1, le=100_000)
+    up_to_chapter: Annotated[int, Bounded(ge=1, le=100_000)] | None = None
 
 
 def open_session(

@@ -20,7 +20,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-)
+)  # fmt: skip
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from models.base import one_statement

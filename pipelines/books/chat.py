@@ -20,7 +20,7 @@ from models.books.library import Book, Character
 from models.books.memory import recalled
 from models.books.messages import Source
 from models.books.preferences import Preferences, get_preferences, merged, wishes
-from models.books.replies import CHAT, Say, keep_turn
+from models.books.replies import PIPELINE, Say, keep_turn
 from models.books.sessions import ChatSession, get_session, members
 from models.errors import DomainError, Unavailable
 from pipelines.books.reply_prompt import (
@@ -244,7 +244,7 @@ def save_messages(say: Say, found: Found, reply: Reply, job: JobRef, session: Se
 
 
 chat = Pipeline(
-    CHAT,
+    PIPELINE,
     load_context,
     write_queries,
     retrieve,

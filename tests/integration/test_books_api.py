@@ -46,9 +46,12 @@ async def test_a_file_that_cannot_be_read_is_refused_and_nothing_stored(
 async def test_a_file_over_the_limit_is_refused_before_it_is_read(
     client: httpx.AsyncClient,
 ) -> None:
-    answer = await client.post(
-        "/books", content=b"x", headers={"Content-Length": str(200 * 1024 * 1024)}
-    )
+    announced = {
+        "Content-Length": str(200 * 1024 * 1024),
+        "Content-Type": "multipart/form-data; boundary=x",
+    }
+
+    answer = await client.post("/books", content=b"x", headers=announced)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "file_too_large")
 

@@ -1,7 +1,7 @@
 """What a role opens, on a route of a product."""
 
 import httpx
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 
 from api import dialects
 from api.deps import Superadmin
@@ -11,7 +11,7 @@ from tests.integration.accounts.people import execute, join
 async def test_each_role_may_do_what_its_rank_allows(web: httpx.AsyncClient) -> None:
     app = FastAPI()
     dialects.install(app)
-    router = APIRouter(tags=["control"], dependencies=[Depends(dialects.dialect("control"))])
+    router = APIRouter(tags=["control"], **dialects.speaking("control"))
 
     @router.get("/ping")
     def ping(admin: Superadmin) -> str:

@@ -62,7 +62,9 @@ async def test_an_archived_talk_is_listed_only_when_asked_for(
     assert await listed(client, book_id=str(world.book)) == ["Old times"]
 
 
-@pytest.mark.parametrize("change", [{"title": ""}, {"title": "x" * 201}, {"up_to_chapter": 0}])
+@pytest.mark.parametrize(
+    "change", [{"title": ""}, {"title": "x" * 201}, {"title": "a\0"}, {"up_to_chapter": 0}]
+)
 async def test_a_change_that_makes_no_sense_is_refused(
     client: httpx.AsyncClient, world: World, change: dict[str, object]
 ) -> None:

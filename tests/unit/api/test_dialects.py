@@ -4,10 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 
-from api import dialects
+from api import dialects, errors
 from models.accounts import InvalidCredentials
 from models.errors import (
     Busy,
@@ -37,11 +37,9 @@ class Body(BaseModel):
 @pytest.fixture
 async def web() -> Any:
     app = FastAPI()
-    dialects.install(app)
+    errors.install(app)
     for name in dialects.DIALECTS:
-        router = APIRouter(
-            prefix=f"/{name}", tags=[name], dependencies=[Depends(dialects.dialect(name))]
-        )
+        router = APIRouter(prefix=f"/{name}", tags=[name], **dialects.speaking(name))
 
         @router.post("/take")
         def take(body: Body) -> int:

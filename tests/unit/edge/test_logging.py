@@ -133,4 +133,5 @@ def test_a_line_of_somebody_elses_handler_comes_through_ours(out: io.StringIO) -
         pool.submit(logger.error, "GET /x?token=opensesame").result()
 
     assert theirs.getvalue() == ""
-    assert "token=***" in out.getvalue()
+    assert "uvicorn.access" in out.getvalue()
+    assert "opensesame" not in out.getvalue()
