@@ -16,6 +16,7 @@ Facts = dict[str, Any]
 
 SHOWN_QUOTES = 12  # in a prompt that is written here
 SHOWN_RELATIONS = 6
+SHOWN_WORDS = 8
 
 
 class NotMetYet(Unprocessable):
@@ -112,9 +113,15 @@ def _persona(name: str, facts: Facts, said: list[str], up_to: int) -> str:
         for one in facts.get("relations") or []
         if isinstance(one, dict) and "name" in one and _behind(_chapter(one), up_to)
     ]
+    found = [
+        word
+        for word, places in (facts.get("described_at") or {}).items()
+        if any(_behind(_chapter(place), up_to) for place in places)
+    ]
     shown = said[:: max(1, len(said) // SHOWN_QUOTES)][:SHOWN_QUOTES]
     lines = [
         f"You are {name}.",
+        f"People find you {', '.join(found[:SHOWN_WORDS])}." if found else "",
         f"People you have to do with: {', '.join(near[:SHOWN_RELATIONS])}." if near else "",
         "Speak as yourself, in the first person, in the manner of these words of yours:"
         if shown
@@ -126,14 +133,14 @@ def _persona(name: str, facts: Facts, said: list[str], up_to: int) -> str:
 
 
 def _quotes(facts: Facts) -> list[Any]:
-    """Return the quotations, each with its chapter where a list beside them says it."""
-    quotes, chapters = list(facts.get("quotes") or []), facts.get("quote_chapters") or []
-    if len(chapters) == len(quotes):
-        return [
-            {"text": _text(one), "chapter": chapter}
-            for one, chapter in zip(quotes, chapters, strict=True)
-        ]
-    return quotes
+    """Return the quotations, each with its chapter where a list beside them says their places."""
+    quotes, places = list(facts.get("quotes") or []), facts.get("quote_places") or []
+    if len(places) != len(quotes):
+        return quotes
+    return [
+        {"text": _text(one), "chapter": _chapter(place)}
+        for one, place in zip(quotes, places, strict=True)
+    ]
 
 
 def _text(fact: Any) -> str:

@@ -50,7 +50,6 @@ class Profile(BaseModel):
     described_as: list[str]
     relations: list[Relation]
     quotes: list[str]
-    quote_chapters: list[int] = []  # of each of them, from 0
 
 
 class CharacterAnalysis(BaseModel):
@@ -91,7 +90,6 @@ def profiles(reading: Reading, text: str) -> list[Profile]:
 def _profile(
     one: Character, names: dict[int, str], quotes: list[Quote], ties: list[Tie]
 ) -> Profile:
-    samples = _sample(quotes)
     pronoun, probability = max(one.pronouns.items(), key=lambda item: item[1], default=("", 0.0))
     return Profile(
         name=one.name,
@@ -109,8 +107,7 @@ def _profile(
         has=_top(one.actions.poss),
         described_as=_top(one.actions.mod),
         relations=_relations(one.id, names, ties),
-        quotes=[" ".join(quote.text.split()) for quote in samples],
-        quote_chapters=[quote.chapter for quote in samples],
+        quotes=_sample(quotes),
     )
 
 
@@ -133,10 +130,11 @@ def _relations(me: int, names: dict[int, str], ties: list[Tie]) -> list[Relation
     ]
 
 
-def _sample(quotes: list[Quote]) -> list[Quote]:
+def _sample(quotes: list[Quote]) -> list[str]:
     """Return telling quotations, in order and spread evenly over the book."""
-    telling = [quote for quote in quotes if len(quote.text.split()) >= MIN_QUOTE_WORDS]
-    return telling[:: max(1, len(telling) // SAMPLE_QUOTES)][:SAMPLE_QUOTES]
+    telling = [q.text for q in quotes if len(q.text.split()) >= MIN_QUOTE_WORDS]
+    step = max(1, len(telling) // SAMPLE_QUOTES)
+    return [" ".join(text.split()) for text in telling[::step]][:SAMPLE_QUOTES]
 
 
 def analysis_messages(profile: Profile) -> list[Message]:

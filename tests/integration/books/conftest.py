@@ -17,7 +17,7 @@ QUOTES = ["I do like the rain in the morning.", "Bob has never been to the sea."
 def character(book: Book, place: int, name: str, first: int, last: int) -> Character:
     profile = {
         "first_chapter": first, "last_chapter": last, "quotes": QUOTES,
-        "quote_chapters": [0, 1, 2],
+        "quote_places": [{"chapter": k} for k in range(3)],
         "relations": [{"name": "Bob", "weight": 1.0, "chapters": [0]}, {"name": "Cass"}],
     }  # fmt: skip
     return Character(

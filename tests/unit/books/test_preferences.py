@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from models.books.preferences import CLOSING, HEADING, TOLD_CHARS, Preferences, merged, wishes
 
-TEXT = some.text(alphabet=some.characters(exclude_characters="\x00"), max_size=100)
+TEXT = some.text(alphabet=some.characters(codec="utf-8", exclude_characters="\x00"), max_size=100)
 LINES = some.lists(TEXT, max_size=10)
 ANY = some.builds(
     Preferences, relationship_mode=TEXT, custom_relationship=TEXT, speech_modifiers=LINES,
