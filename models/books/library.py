@@ -85,6 +85,9 @@ class Book(SQLModel, table=True):
     embedding_dimension: int | None = None
     total_chunks: int = 0
     total_chapters: int = 0
+    chapters: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=jsonb(nullable=False, default="[]")
+    )  # of the live version, each a `horizon.ChapterEnd`
     created_at: datetime = timestamp(default_now=True)
     updated_at: datetime = timestamp(default_now=True)
 

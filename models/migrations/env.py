@@ -15,7 +15,7 @@ from models import (  # noqa: F401 — declare their tables
     indexes,
     login_brake,
 )
-from models.books import conversations, library  # noqa: F401
+from models.books import library, messages, preferences, sessions  # noqa: F401
 from models.jobs import tables  # noqa: F401
 from models.scenes import users  # noqa: F401
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from config.settings import settings
 from models.blobs import Blob
+from models.books.horizon import ChapterEnd
 from models.books.library import collection_name
 from pipelines.books.staging import BookText, Edition
 from tasks.pipeline import step
@@ -19,6 +20,7 @@ class Chunks(BaseModel):
 
     passages: Blob
     count: int
+    chapters: list[ChapterEnd]
 
 
 class VectorIndex(BaseModel):
@@ -42,6 +44,7 @@ def cut_chunks(edition: Edition, book: BookText, blobs: Blobs, tokenizer: Tokeni
     """Cut the text into passages of a few hundred tokens that do not cross chapters."""
     text = blobs.get(book.text.key).decode()
     passages: list[Passage] = []
+    ends: list[ChapterEnd] = []
     for chapter in book.chapters:
         body = text[chapter.start : chapter.end]
         size, overlap = settings.books.chunk_tokens, settings.books.chunk_overlap_tokens
@@ -55,8 +58,9 @@ def cut_chunks(edition: Edition, book: BookText, blobs: Blobs, tokenizer: Tokeni
                     meta={"chapter": chapter.index, "start": chapter.start + start},
                 )
             )
+        ends.append(ChapterEnd(title=chapter.title, last_passage=len(passages) - 1))
     data = json.dumps([passage.model_dump() for passage in passages]).encode()
-    return Chunks(passages=blobs.put(data), count=len(passages))
+    return Chunks(passages=blobs.put(data), count=len(passages), chapters=ends)
 
 
 def _passages(chunks: Chunks, blobs: Blobs) -> list[Passage]:

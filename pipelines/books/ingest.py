@@ -24,6 +24,7 @@ from models.reading import CastList, Chapter, ChapterReading, ChapterScan
 from pipelines.books.backups import PersonaFile, PersonaFiles, back_up_personas
 from pipelines.books.figures import count_reading
 from pipelines.books.indexing import (
+    Chunks,
     KeywordIndex,
     VectorIndex,
     cut_chunks,
@@ -125,6 +126,7 @@ def publish(
     cast: Cast,
     personas: list[Persona],
     backups: PersonaFiles,
+    chunks: Chunks,
     vectors: VectorIndex,
     keywords: KeywordIndex,
     job: JobRef,
@@ -139,6 +141,7 @@ def publish(
     book.index_version = edition.version
     book.embedding_model, book.embedding_dimension = vectors.model, vectors.dimension
     book.total_chunks, book.total_chapters = keywords.count, len(text.chapters)
+    book.chapters = [chapter.model_dump() for chapter in chunks.chapters]
     book.processing_status = ProcessingStatus.COMPLETED
     book.processing_version = cast.processing_version
     session.add(book)

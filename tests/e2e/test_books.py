@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,9 @@ def book(client: httpx.Client) -> dict[str, Any]:
         )
     assert answer.status_code == 201
     told: dict[str, Any] = answer.json()
-    job = client.get(f"/jobs/{told['job_id']}", params={"wait": 60}).json()
+    job = client.get(f"/jobs/{told['job_id']}", params={"wait": 20}).json()
     while job["finished_at"] is None:
-        job = client.get(f"/jobs/{told['job_id']}", params={"wait": 60}).json()
+        job = client.get(f"/jobs/{told['job_id']}", params={"wait": 20}).json()
     assert job["status"] == "succeeded", job["error"]
     found: dict[str, Any] = client.get(f"/books/{told['id']}").json()
     return found
@@ -190,6 +191,37 @@ def test_a_cancelled_reply_frees_the_session(client: httpx.Client, session: dict
     assert job["status"] == "cancelled"
     again = client.post(f"/jobs/{job_id}/cancel")
     assert (again.status_code, again.json()["status"]) == (200, "cancelled")
+
+
+def test_a_stopped_reply_keeps_its_words_and_another_one_can_be_written(
+    client: httpx.Client, session: dict[str, Any], model: tuple[ScriptedModel, Served]
+) -> None:
+    talk = f"/chat-sessions/{session['session_id']}"
+    body = {"message": "Who is Watson?", "up_to_chapter": 2}
+    with client.stream("POST", f"{talk}/messages", json=body) as answer:
+        lines = answer.iter_lines()
+        while not next(lines).startswith("data: "):
+            pass
+        began = time.monotonic()
+        told = client.post(f"{talk}/stop").json()
+        took = time.monotonic() - began
+        list(lines)
+
+    expected = model[0].expected()
+    words = told["message"]["content"]
+    assert words
+    assert expected.startswith(words)
+    assert words != expected
+    assert took < 2
+    path = f"/messages/{told['message']['id']}"
+    sources = client.get(f"{path}/sources").json()["sources"]
+    assert sources
+    assert all(one["chapter"] <= 2 for one in sources)
+    with client.stream("POST", f"{path}/regenerate", json={}) as answer:
+        assert frames(answer)[-1][1] == {"done": True, "full_response": expected}
+    kept = client.get(f"{talk}/messages").json()["messages"]
+    assert [one["content"] for one in kept] == ["Who is Watson?", expected]
+    assert kept[1]["alternates"] == [told["message"]["id"], kept[1]["id"]]
 
 
 def test_a_book_read_again_is_never_empty_meanwhile(
