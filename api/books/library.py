@@ -12,7 +12,7 @@ from api.deps import Limit, Owner, SessionDep
 from api.dialects import dialect
 from api.jobs import IdempotencyKey
 from config.blobs import BlobStore
-from config.settings import settings
+from config.settings import ExtractorChoice, settings
 from models.blobs import hold_blob, release_blobs
 from models.books.library import (
     Book,
@@ -102,6 +102,7 @@ class ProcessingRequest(BaseModel):
     book_id: UUID
     file_url: str = Field(min_length=1, max_length=4000)
     user_id: str
+    extractor: ExtractorChoice | None = None
 
 
 class ProcessingAccepted(BaseModel):
@@ -134,9 +135,12 @@ def add_book(
     author: Annotated[str, Form(max_length=300)] = "",
     file: UploadFile | None = None,
     file_url: Annotated[str | None, Form(max_length=4000)] = None,
+    extractor: Annotated[ExtractorChoice | None, Form()] = None,
 ) -> BookPublic:
     """Bring a book, as a file (.txt or .md) or by its address, and start reading it in.
 
+    `extractor`: who reads it; BookNLP only does where a worker for it lives, and the job's events
+    say so when it does not.
     Follow the job at `Location`. A file that cannot be read is refused at once with 422.
     """
     book = new_book(title=title, author=author, owner=owner)
@@ -147,7 +151,7 @@ def add_book(
         book.file_url = file_url
     session.add(book)
     session.flush()
-    job = ingest.start(session, IngestBook(book_id=book.id), owner=owner)
+    job = ingest.start(session, IngestBook(book_id=book.id, extractor=extractor), owner=owner)
     start_processing(session, book, job.id)
     response.headers["Location"] = f"/jobs/{job.id}"
     return _public(session, book)
@@ -232,7 +236,9 @@ def process_book(
     scope: dict[str, Any] = {
         "owner": owner,
         "route": "POST /character/processing",
-        "digest": idempotency.request_hash([str(body.book_id), body.file_url]),
+        "digest": idempotency.request_hash(
+            [str(body.book_id), body.file_url, *([body.extractor] if body.extractor else [])]
+        ),
     }
     if idempotency_key:
         old = idempotency.replay(session, key=idempotency_key, **scope)
@@ -254,6 +260,7 @@ def _process(session: Session, body: ProcessingRequest, owner: UUID) -> Job:
     if reading is not None and reading.status not in TERMINAL and book.file_url == body.file_url:
         return reading
     book.file_url, book.file_blob = body.file_url, None
-    job = ingest.start(session, IngestBook(book_id=book.id), owner=owner)
+    input = IngestBook(book_id=book.id, extractor=body.extractor)
+    job = ingest.start(session, input, owner=owner)
     start_processing(session, book, job.id)
     return job

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel
 from sqlmodel import Session
 
-from config.settings import settings
+from config.settings import ExtractorChoice, settings
 from models.blobs import Blob, hold_blob
 from models.books.library import (
     Character,
@@ -22,14 +22,17 @@ from models.books.library import (
     open_version,
     replace_cast,
 )  # fmt: skip
-from models.errors import Unprocessable
+from models.errors import DomainError, Unprocessable
 from models.files import decode
-from models.reading import CastList, Chapter, ChapterReading, ChapterScan
+from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
 from models.text import find_chapters, normalise
 from pipelines.books.personas import Persona, Profile, profiles, write_persona
+from pipelines.books.whole import Pass, WholeReading, choose_passes
 from tasks.pipeline import Pipeline, each, parallel, step
+from tasks.refusals import BookNLPFailed, BookNLPUnfit
 from tasks.tools import (
     Blobs,
+    BookReader,
     Embedder,
     Extractor,
     Fetch,
@@ -45,20 +48,23 @@ EMBED_BATCH = 64  # passages per request: small enough to report progress and to
 
 
 class IngestBook(BaseModel):
-    """The book to read in, and how many of its characters get a voice."""
+    """The book to read in, by whom, and how many of its characters get a voice."""
 
     book_id: UUID
+    extractor: ExtractorChoice | None = None  # None: as the settings say when the work begins
     top: int = settings.books.cast_size
     min_mentions: int = settings.books.min_mentions
 
 
 class Edition(BaseModel):
-    """Which version of the book is being made, and where its text comes from."""
+    """Which version of the book is being made, from what text, and whether it is read whole."""
 
     book_id: UUID
     version: int
     file_url: str | None
     file_blob: str | None
+    passes: list[Pass] = []  # at most one; none: the built-in extractor reads, by chapters
+    notice: str | None = None  # for whoever watches
 
 
 class BookText(BaseModel):
@@ -66,6 +72,13 @@ class BookText(BaseModel):
 
     text: Blob
     chapters: list[Chapter]
+
+
+class Unread(BaseModel):
+    """The chapters that are still to be read: none where somebody has read the book whole."""
+
+    chapters: list[Chapter]
+    whole: Blob | None
 
 
 class Cast(BaseModel):
@@ -123,8 +136,14 @@ class NobodyThere(Unprocessable):
 def open_edition(book: IngestBook, session: Session) -> Edition:
     """Take the next version number of the book. Raises BookNotFound."""
     row = open_version(session, book.book_id)
+    passes, notice = choose_passes(book.extractor, session.connection())
     return Edition(
-        book_id=row.id, version=row.last_version, file_url=row.file_url, file_blob=row.file_blob
+        book_id=row.id,
+        version=row.last_version,
+        file_url=row.file_url,
+        file_blob=row.file_blob,
+        passes=passes,
+        notice=notice,
     )
 
 
@@ -134,6 +153,8 @@ def stage_text(edition: Edition, blobs: Blobs, fetch: Fetch, progress: Progress)
 
     Raises FetchRefused, EmptyFile, NotText; Unavailable is retried.
     """
+    if edition.notice:
+        progress(0, 1, edition.notice)
     if edition.file_blob:
         data = blobs.get(edition.file_blob)
     else:
@@ -142,6 +163,37 @@ def stage_text(edition: Edition, blobs: Blobs, fetch: Fetch, progress: Progress)
     chapters = find_chapters(text)
     progress(len(chapters), len(chapters), "chapters")
     return BookText(text=blobs.put(text.encode()), chapters=chapters)
+
+
+@step(queue="booknlp", max_attempts=2, idle_s=120)
+def read_whole(
+    whole: Pass, book: BookText, blobs: Blobs, reader: BookReader, progress: Progress
+) -> WholeReading:
+    """Let BookNLP read the book; where it cannot work, leave it to the built-in extractor.
+
+    Raises BookNLPFailed, unless that was not asked for by name.
+    """
+    text = blobs.get(book.text.key).decode()
+    try:
+        reading = reader.read(text, book.chapters, watch=progress)
+    except BookNLPUnfit as error:
+        return _not_read(error, progress)
+    except BookNLPFailed as error:
+        if whole.required:
+            raise
+        return _not_read(error, progress)
+    return WholeReading(reading=blobs.put(reading.model_dump_json().encode()))
+
+
+def _not_read(error: DomainError, progress: Progress) -> WholeReading:
+    progress(1, 1, f"The built-in extractor reads this book instead of BookNLP: {error}")
+    return WholeReading(reading=None)
+
+
+def plan_chapters(book: BookText, readings: list[WholeReading]) -> Unread:
+    """Leave no chapter to read where the book has been read whole."""
+    whole = next((one.reading for one in readings if one.reading), None)
+    return Unread(chapters=[] if whole else book.chapters, whole=whole)
 
 
 @step(queue="cpu")
@@ -153,10 +205,10 @@ def scan_chapter(
 
 
 @step(queue="cpu")
-def find_cast(scans: list[ChapterScan], extractor: Extractor) -> CastList:
-    """Tell who is who in the whole book. Raises NobodyThere."""
+def find_cast(scans: list[ChapterScan], unread: Unread, extractor: Extractor) -> CastList:
+    """Tell who is who in the whole book, or nothing where it is read. Raises NobodyThere."""
     cast = extractor.cast(scans)
-    if not cast.members:
+    if not cast.members and not unread.whole:
         raise NobodyThere()
     return cast
 
@@ -173,21 +225,27 @@ def read_chapter(
 def gather_cast(
     request: IngestBook,
     book: BookText,
+    unread: Unread,
     cast: CastList,
     readings: list[ChapterReading],
     blobs: Blobs,
     extractor: Extractor,
 ) -> Cast:
-    """Put the chapters together and choose who gets a voice."""
+    """Put the chapters together and choose who gets a voice. Raises NobodyThere."""
     text = blobs.get(book.text.key).decode()
-    reading = extractor.finish(text, book.chapters, cast, readings)
+    if unread.whole:
+        reading = Reading.model_validate_json(blobs.get(unread.whole.key))
+    else:
+        reading = extractor.finish(text, book.chapters, cast, readings)
+    if not reading.characters:
+        raise NobodyThere()
     everybody = profiles(reading, text)
     main = [one for one in everybody if one.mentions >= request.min_mentions][: request.top]
     return Cast(
         main=main,
         others=[one for one in everybody if one not in main],
         reading=blobs.put(reading.model_dump_json().encode()),
-        processing_version=extractor.version,
+        processing_version=reading.book.version,
     )
 
 
@@ -324,9 +382,11 @@ ingest = Pipeline(
     "books.ingest",
     open_edition,
     stage_text,
-    each(scan_chapter, over=BookText, items="chapters", key="index"),
+    each(read_whole, over=Edition, items="passes", key="extractor"),
+    plan_chapters,
+    each(scan_chapter, over=Unread, items="chapters", key="index"),
     find_cast,
-    each(read_chapter, over=BookText, items="chapters", key="index"),
+    each(read_chapter, over=Unread, items="chapters", key="index"),
     gather_cast,
     each(write_persona, over=Cast, items="main", key="name", optional=True),
     cut_chunks,
