@@ -100,7 +100,7 @@ class ChapterCutter:
         speech, speaker = speeches[number], who[number]
         start, end = self._tokens[speech.first].start, self._tokens[speech.last].end
         kind = self._type(speech)
-        name = speech.phrase if speaker is None else self._name[speaker]
+        name = self._phrase(speech) if speaker is None else self._name[speaker]
         sure = CONFIDENCE[kind] if name else 0.0
         return Quote(
             start=start,
@@ -115,6 +115,11 @@ class ChapterCutter:
             confidence=sure,
             candidates=[Candidate(speaker, name, sure)] if name else [],
         )
+
+    def _phrase(self, speech: Speech) -> str | None:
+        """Return what somebody outside the cast is called: "the waiter", but not "he"."""
+        named = speech.mention and self._prop.get(speech.mention) != "PRON"
+        return speech.phrase if named else None
 
     def _type(self, speech: Speech) -> QuoteType:
         """Say how the speaker is referred to: a mention in another paragraph is no cue."""

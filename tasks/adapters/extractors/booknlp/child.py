@@ -112,7 +112,7 @@ def leave_with_parent() -> None:
     """End when the other end of standard input is closed: whoever wanted the result is gone."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        os.read(0, 1)  # not through sys.stdin, whose lock would be held when we end ourselves
         os._exit(ORPHANED)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -75,12 +75,14 @@ def _strangers(people: Iterable[Person], known: CastList) -> dict[str, list[Pers
     found: dict[str, list[Person]] = defaultdict(list)
     for one in people:
         name = normal(max(one.proper, key=lambda n: one.proper[n]).split()) if one.proper else ""
-        if name and name not in known.blocked and name[0].isalpha():
+        family = name.startswith("the ")  # "the Coles"; "the Queen" the built-in cast knows
+        if name and not family and name not in known.blocked:
             found[name].append(one)
     often = {
         name: same
         for name, same in found.items()
         if sum(sum(one.proper.values()) for one in same) >= OWN_COUNT
+        and _gender(same)[0] != "unknown"  # places taken for persons have none
     }
     return dict(sorted(often.items(), key=lambda item: -sum(one.mentions for one in item[1])))
 
