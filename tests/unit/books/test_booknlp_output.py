@@ -83,7 +83,7 @@ def test_columns_are_found_by_their_names(small: Path) -> None:
     output = parse_booknlp(small)
     seen = [(token.word, token.end, token.pos) for token in output.tokens]
     assert seen == [('a\u2028"', 3, "NOUN"), ("b", 5, "VERB")]
-    assert output.speeches[0].mention is output.speeches[0].cluster is None
+    assert (output.speeches[0].mention, output.speeches[0].cluster) == (None, None)
 
 
 def test_a_missing_or_broken_file_is_named(small: Path) -> None:
