@@ -13,6 +13,10 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+# booknlp and auto: BookNLP where a worker for it lives, else the built-in one; auto also takes that
+# for a book on which BookNLP fails
+ExtractorChoice = Literal["builtin", "booknlp", "auto"]
+
 DEVELOPMENT_KEY = "development-only-secret-key-of-longrun"
 
 
@@ -236,6 +240,18 @@ class BooksSettings(Group):
     chunk_overlap_tokens: int = 60
     top_k: int = 8
     history_messages: int = 10
+    extractor: ExtractorChoice = "builtin"
+
+
+class BookNLPSettings(Group):
+    """Where a worker of the queue `booknlp` finds BookNLP. Nothing is ever downloaded."""
+
+    model_path: str = ""  # folder of its three files of weights
+    base_path: str = ""  # folder that holds google/bert_uncased_…; empty: Hugging Face's cache
+    size: Literal["small", "big"] = "small"
+    spacy_model: str = "en_core_web_sm"  # a package, or a folder
+    python: str = ""  # interpreter of the environment it is installed in; empty: the worker's own
+    timeout_s: float = 7200.0  # a book of 200,000 words takes half an hour on a processor
 
 
 class Settings(BaseSettings):
@@ -280,6 +296,7 @@ class Settings(BaseSettings):
     accounts: AccountsSettings = AccountsSettings()
     smtp: SmtpSettings = SmtpSettings()
     books: BooksSettings = BooksSettings()
+    booknlp: BookNLPSettings = BookNLPSettings()
 
 
 settings = Settings()

@@ -40,3 +40,15 @@ class MailRefused(Unprocessable):
     """The mail server will not take this mail."""
 
     code = "mail_refused"
+
+
+class BookNLPFailed(Unprocessable):
+    """BookNLP could not read this book."""
+
+    code = "booknlp_failed"
+
+
+class BookNLPUnfit(Unprocessable):
+    """BookNLP cannot work on this machine."""
+
+    code = "booknlp_unfit"

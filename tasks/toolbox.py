@@ -13,6 +13,7 @@ from tasks.streams import Tokens
 from tasks.tools import (
     LLM,
     Blobs,
+    BookReader,
     Cache,
     Documents,
     Embedder,
@@ -69,6 +70,7 @@ TOOLS: dict[Any, Tool] = {
     Fetch: Tool("tasks.adapters.fetch:GuardedFetch"),
     Mail: Tool("tasks.adapters.mail:SmtpMail"),
     Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
+    BookReader: Tool("tasks.adapters.extractors.booknlp.adapter:BookNLPReader"),
 }
 
 # What the engine itself hands to a step: made anew for each attempt.

@@ -171,10 +171,25 @@ class Extractor(Protocol):
         ...
 
 
+class BookReader(Protocol):
+    """An extractor that can only read a book as a whole: BookNLP."""
+
+    def read(
+        self, text: str, chapters: list[Chapter], *, watch: Callable[[int, int, str], None]
+    ) -> Reading:
+        """Return the whole book, read. Takes minutes and a gigabyte; one at a time.
+
+        `watch(done, total, phase)` is called several times a second and may raise, which ends the
+        work. Raises BookNLPUnfit (weights or libraries are missing), BookNLPFailed.
+        """
+        ...
+
+
 __all__ = [
     "LLM",
     "Ask",
     "Blobs",
+    "BookReader",
     "Cache",
     "Checkpoint",
     "Completion",

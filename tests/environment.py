@@ -17,6 +17,7 @@ DATABASE = f"longrun_test_{os.getpid()}"
 SETTING_PREFIXES = (
     "ACCOUNTS_",
     "BLOB_",
+    "BOOKNLP_",
     "BOOKS_",
     "BROKER_",
     "DATABASE_",

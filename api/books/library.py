@@ -12,7 +12,7 @@ from api.deps import UPLOAD, Limit, Owner, SessionDep
 from api.dialects import speaking
 from api.jobs import IdempotencyKey
 from config.blobs import BlobStore
-from config.settings import listed, settings
+from config.settings import ExtractorChoice, listed, settings
 from models.blobs import hold_blob, release_blobs
 from models.books.library import (
     Book,
@@ -107,6 +107,7 @@ class ProcessingRequest(BaseModel):
     priority: Priority = Priority.MEDIUM
     top: int | None = Field(None, ge=1, description="So many characters get a persona.")
     min_mentions: int | None = Field(None, ge=1, description="Of those named so often.")
+    extractor: ExtractorChoice | None = None
 
 
 class ProcessingAccepted(BaseModel):
@@ -142,11 +143,14 @@ def add_book(
     priority: Annotated[Priority, Form()] = Priority.MEDIUM,
     top: Annotated[int | None, Form(ge=1)] = None,
     min_mentions: Annotated[int | None, Form(ge=1)] = None,
+    extractor: Annotated[ExtractorChoice | None, Form()] = None,
 ) -> BookPublic:
     """Bring a book, as a file or by its address, and start reading it in.
 
     Files are .txt and .md, and .epub and .pdf where the server is set so. `top`: so many
-    characters at most get a persona, of those that are named `min_mentions` times.
+    characters at most get a persona, of those that are named `min_mentions` times. `extractor`:
+    who reads it; BookNLP only does where a worker for it lives, and the job's events say so when
+    it does not.
     Follow the job at `Location`. A file that cannot be read is refused at once with 422.
     """
     book = new_book(title=title, author=author, owner=owner)
@@ -157,7 +161,7 @@ def add_book(
         book.file_url = file_url
     session.add(book)
     session.flush()
-    job = _start(session, book, _wanted(book, top, min_mentions), priority)
+    job = _start(session, book, _wanted(book, top, min_mentions, extractor), priority)
     response.headers["Location"] = f"/jobs/{job.id}"
     return _public(session, book)
 
@@ -166,8 +170,10 @@ def _suffixes() -> list[str]:
     return [f".{one}" for one in listed(settings.books.formats)]
 
 
-def _wanted(book: Book, top: int | None, min_mentions: int | None) -> IngestBook:
-    chosen = {"top": top, "min_mentions": min_mentions}
+def _wanted(
+    book: Book, top: int | None, min_mentions: int | None, extractor: ExtractorChoice | None
+) -> IngestBook:
+    chosen = {"top": top, "min_mentions": min_mentions, "extractor": extractor}
     given = {name: value for name, value in chosen.items() if value is not None}
     return IngestBook.model_validate({"book_id": book.id, **given})
 
@@ -280,7 +286,7 @@ def _process(session: Session, body: ProcessingRequest, owner: UUID) -> Job:
     except BookNotFound:
         raise MissingBook() from None
     session.refresh(book, with_for_update=True)
-    wanted = _wanted(book, body.top, body.min_mentions)
+    wanted = _wanted(book, body.top, body.min_mentions, body.extractor)
     reading = session.get(Job, book.job_id) if book.job_id else None
     if reading is not None and reading.status not in TERMINAL:
         same = reading.input == wanted.model_dump(mode="json")

@@ -10,6 +10,7 @@ from models.counters import count
 from models.jobs.running import spans
 
 PHASES = {  # the document's names, and the steps that make them up
+    "booknlp": ("read_whole",),
     "extract": ("scan_chapter", "find_cast", "read_chapter", "gather_cast"),
     "prompt": ("write_persona",),
     "index": ("cut_chunks", "index_vectors", "index_keywords"),

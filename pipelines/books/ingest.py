@@ -20,7 +20,7 @@ from models.books.library import (
     replace_cast,
 )  # fmt: skip
 from models.errors import Unprocessable
-from models.reading import CastList, Chapter, ChapterReading, ChapterScan
+from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
 from pipelines.books.backups import PersonaFile, PersonaFiles, back_up_personas
 from pipelines.books.figures import count_reading
 from pipelines.books.indexing import (
@@ -40,6 +40,7 @@ from pipelines.books.staging import (
     open_edition,
     stage_text,
 )  # fmt: skip
+from pipelines.books.whole import Unread, plan_chapters, read_whole
 from tasks.pipeline import Pipeline, each, parallel, step
 from tasks.tools import Blobs, Extractor, JobRef, Keywords, Vectors
 
@@ -82,10 +83,10 @@ def scan_chapter(
 
 
 @step(queue="cpu")
-def find_cast(scans: list[ChapterScan], extractor: Extractor) -> CastList:
-    """Tell who is who in the whole book. Raises NobodyThere."""
+def find_cast(scans: list[ChapterScan], unread: Unread, extractor: Extractor) -> CastList:
+    """Tell who is who in the whole book, or nothing where it is read. Raises NobodyThere."""
     cast = extractor.cast(scans)
-    if not cast.members:
+    if not cast.members and not unread.whole:
         raise NobodyThere()
     return cast
 
@@ -102,21 +103,27 @@ def read_chapter(
 def gather_cast(
     request: IngestBook,
     book: BookText,
+    unread: Unread,
     cast: CastList,
     readings: list[ChapterReading],
     blobs: Blobs,
     extractor: Extractor,
 ) -> Cast:
-    """Put the chapters together and choose who gets a voice."""
+    """Put the chapters together and choose who gets a voice. Raises NobodyThere."""
     text = blobs.get(book.text.key).decode()
-    reading = extractor.finish(text, book.chapters, cast, readings)
+    if unread.whole:
+        reading = Reading.model_validate_json(blobs.get(unread.whole.key))
+    else:
+        reading = extractor.finish(text, book.chapters, cast, readings)
+    if not reading.characters:
+        raise NobodyThere()
     everybody = profiles(reading, text)
     main = [one for one in everybody if one.mentions >= request.min_mentions][: request.top]
     return Cast(
         main=main,
         others=[one for one in everybody if one not in main],
         reading=blobs.put(reading.model_dump_json().encode()),
-        processing_version=extractor.version,
+        processing_version=reading.book.version,
     )
 
 
@@ -204,9 +211,11 @@ ingest = Pipeline(
     open_edition,
     fetch_file,
     stage_text,
-    each(scan_chapter, over=BookText, items="chapters", key="index"),
+    each(read_whole, over=Edition, items="passes", key="extractor"),
+    plan_chapters,
+    each(scan_chapter, over=Unread, items="chapters", key="index"),
     find_cast,
-    each(read_chapter, over=BookText, items="chapters", key="index"),
+    each(read_chapter, over=Unread, items="chapters", key="index"),
     gather_cast,
     each(write_persona, over=Cast, items="main", key="name", optional=True),
     cut_chunks,
