@@ -52,7 +52,9 @@ def _workers() -> Iterator[tuple[str, str | None]]:
         yield "postgres", f"cannot be reached: {type(error).__name__}"
         return
     for pipeline in REGISTRY.values():
-        for queue in sorted({spec.options.queue for spec in pipeline.specs}):
+        for queue in sorted(
+            {one.options.queue for one in pipeline.specs if not one.options.dispensable}
+        ):
             if not any(
                 queue in node.slots and node.fingerprints.get(pipeline.name) == pipeline.fingerprint
                 for node in live

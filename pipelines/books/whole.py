@@ -25,7 +25,7 @@ class Unread(BaseModel):
     whole: Blob | None
 
 
-@step(queue="booknlp", max_attempts=2, idle_s=120)
+@step(queue="booknlp", max_attempts=2, idle_s=120, dispensable=True)
 def read_whole(
     whole: Pass, book: BookText, blobs: Blobs, reader: BookReader, progress: Progress
 ) -> WholeReading:
