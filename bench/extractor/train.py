@@ -110,21 +110,32 @@ def accuracy(works: list[Asked], weights: Weights) -> Accuracy:
     return {kind: (good, all_) for kind, (good, all_) in counts.items()}
 
 
-def cross_validate(
-    litbank: list[Asked], novels: list[Asked], folds: int
-) -> tuple[Accuracy, Accuracy]:
-    """Return the accuracy on works left out of LitBank and of the novels, over all folds."""
+def held_out(litbank: list[Asked], novels: list[Asked], folds: int) -> dict[str, Weights]:
+    """Return for each work of LitBank weights trained without it, or a novel of its name."""
     order = random.Random(13).sample(litbank, len(litbank))
-    totals: tuple[Accuracy, Accuracy] = ({}, {})
+    found: dict[str, Weights] = {}
     for fold in range(folds):
-        held = (order[fold::folds], novels[fold::folds])
-        out = {id(work) for part in held for work in part}
-        weights = train(_chapters([w for w in order + novels if id(w) not in out]), prior())
-        for total, part in zip(totals, held, strict=True):
-            for kind, (good, all_) in accuracy(_chapters(part), weights).items():
-                old = total.get(kind, (0, 0))
-                total[kind] = (old[0] + good, old[1] + all_)
-    return totals
+        out = {_title(work) for work in order[fold::folds]}
+        kept = [w for w in order + novels if not any(_title(w) in title for title in out)]
+        weights = train(_chapters(kept), prior())
+        found |= {work.name: weights for work in order[fold::folds]}
+    return found
+
+
+def _title(work: Asked) -> str:
+    """Return a name in which 1342_pride_and_prejudice_brat contains PrideAndPrejudice."""
+    return "".join(char for char in work.name.lower() if char.isalpha())
+
+
+def cross_validate(litbank: list[Asked], novels: list[Asked], folds: int) -> Accuracy:
+    """Return the accuracy on works left out of LitBank, over all folds."""
+    trained = held_out(litbank, novels, folds)
+    total: Accuracy = {}
+    for work in litbank:
+        for kind, (good, all_) in accuracy(list(work.chapters()), trained[work.name]).items():
+            old = total.get(kind, (0, 0))
+            total[kind] = (old[0] + good, old[1] + all_)
+    return total
 
 
 def _chapters(works: list[Asked]) -> list[Asked]:
@@ -149,9 +160,7 @@ def main() -> None:
     _print("LitBank, hand-set weights:", accuracy(_chapters(litbank), prior()))
     _print("novels, hand-set weights:", accuracy(_chapters(novels), prior()))
     if options.folds:
-        on_litbank, on_novels = cross_validate(litbank, novels, options.folds)
-        _print(f"LitBank, {options.folds}-fold:", on_litbank)
-        _print(f"novels, {options.folds}-fold:", on_novels)
+        _print(f"LitBank, {options.folds}-fold:", cross_validate(litbank, novels, options.folds))
     weights = train(_chapters(litbank + novels), prior())
     kept = {k: round(v, 4) for k, v in sorted(weights.items()) if abs(v) >= SMALLEST}
     options.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
