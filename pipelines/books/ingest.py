@@ -24,6 +24,7 @@ from models.books.library import (
 )  # fmt: skip
 from models.errors import Unprocessable
 from models.files import decode
+from models.language import check_english
 from models.reading import CastList, Chapter, ChapterReading, ChapterScan
 from models.text import find_chapters, normalise
 from pipelines.books.personas import Persona, Profile, profiles, write_persona
@@ -132,13 +133,14 @@ def open_edition(book: IngestBook, session: Session) -> Edition:
 def stage_text(edition: Edition, blobs: Blobs, fetch: Fetch, progress: Progress) -> BookText:
     """Fetch the file, decode and normalise it and find its chapters.
 
-    Raises FetchRefused, EmptyFile, NotText; Unavailable is retried.
+    Raises FetchRefused, EmptyFile, NotText, NotEnglish; Unavailable is retried.
     """
     if edition.file_blob:
         data = blobs.get(edition.file_blob)
     else:
         data = fetch.download(edition.file_url or "", progress=lambda d, t: progress(d, t, "bytes"))
     text = normalise(decode(data))
+    check_english(text)
     chapters = find_chapters(text)
     progress(len(chapters), len(chapters), "chapters")
     return BookText(text=blobs.put(text.encode()), chapters=chapters)
