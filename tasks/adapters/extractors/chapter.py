@@ -91,7 +91,7 @@ def attribute(
     speakers = decoder.best()
     found = []
     for place, (question, speaker) in enumerate(zip(questions, speakers, strict=True)):
-        ranked = decoder.probabilities(speakers, place)
+        ranked = decoder.ranked[place]
         shared = {
             "chapter": chapter,
             "speaker": speaker if isinstance(speaker, int) else None,

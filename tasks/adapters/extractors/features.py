@@ -24,6 +24,7 @@ RECENT_MENTIONS = 40
 RECENT_PARAGRAPHS = 12
 CONVERSATION_TURNS, CONVERSATION_GAP = 8, 3  # turns looked at; paragraphs without speech between
 RECENT_NOUNS, NOUN_PARAGRAPHS = 3, 6
+SCENE_GAP = 6  # paragraphs without speech that end who is thought to be present
 CARRIED = 5  # people of a conversation who stay candidates, however long it goes on
 
 
@@ -171,7 +172,7 @@ class FeatureMaker:
     def _add_carried(self, found: dict[Who, Evidence], place: int) -> None:
         """Add who has been part of the conversation so far, though not told of lately."""
         turns = self._turns
-        if place and turns[place].para - turns[place - 1].para > CONVERSATION_GAP:
+        if place and turns[place].para - turns[place - 1].para > SCENE_GAP:
             self._present.clear()
         told = [who for who, features in found.items() if features]
         order = sorted(self._present, key=lambda who: -self._present[who])

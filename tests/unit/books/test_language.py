@@ -6,11 +6,12 @@ from .novels import text_of
 
 FRENCH = """Longtemps, je me suis couché de bonne heure. Parfois, à peine ma bougie éteinte, mes
 yeux se fermaient si vite que je n'avais pas le temps de me dire: Je m'endors. Et, une
-demi-heure après, la pensée qu'il était temps de chercher le sommeil m'éveillait; je voulais poser le volume."""
+demi-heure après, la pensée qu'il était temps de chercher le sommeil m'éveillait; je voulais poser
+le volume."""
 GERMAN = """Als Gregor Samsa eines Morgens aus unruhigen Träumen erwachte, fand er sich in seinem
 Bett zu einem ungeheueren Ungeziefer verwandelt. Er lag auf seinem panzerartig harten Rücken und
-sah, wenn er den Kopf ein wenig hob, seinen gewölbten, braunen, geteilten Bauch, auf dessen Höhe sich
-die Bettdecke kaum noch erhalten konnte. Was war mit ihm geschehen, dachte er."""
+sah, wenn er den Kopf ein wenig hob, seinen gewölbten, braunen, geteilten Bauch, auf dessen Höhe
+sich die Bettdecke kaum noch erhalten konnte. Was war mit ihm geschehen, dachte er."""
 RUSSIAN = "Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива."  # noqa: RUF001
 CHINESE = "话说天下大势，分久必合，合久必分。"  # noqa: RUF001
 
