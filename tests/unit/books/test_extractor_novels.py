@@ -103,7 +103,6 @@ NOVELS = {
             {"Frank Churchill", "Frank", "Mr. Frank Churchill"},
             {"Robert Martin", "Mr. Martin"},
             {"Mr. Perry", "Perry"},
-            {"Mrs. Elton", "Miss Hawkins"},
         ],
         apart=[
             {"Mr. Knightley", "John Knightley", "Mrs. John Knightley"},
