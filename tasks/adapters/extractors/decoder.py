@@ -15,7 +15,7 @@ BEAM = 12
 TOP = 10  # candidates of a turn that enter the search
 MEMORY_PARAGRAPHS = 4  # further apart, speakers of turns do not bear on each other
 # Divides the values before the softmax; fitted by `bench.extractor.calibrate` on works of LitBank
-# held out, for the least log loss of "the first candidate is right".
+# held out, for the least log loss of "the first candidate is right": 0.473, where 1.0 has 0.524.
 TEMPERATURE = 1.6
 _ABSENT: Features = {"absent": 1.0}
 
