@@ -59,7 +59,7 @@ def read_chapter(
         mentions=_mentions(page, named, meant),
         quotes=quotes,
         actions=ActionReader(page).read(named, meant),
-        ties=find_ties(page, named, meant, quotes),
+        ties=find_ties(page, chapter.index, named, meant, quotes),
     )
 
 

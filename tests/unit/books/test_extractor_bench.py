@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.extractor.calibrate import calibration_error, log_loss
 from bench.extractor.corpora import find_novels, read_novel
 from bench.extractor.score import Tally, assign, b_cubed, score
 from tasks.adapters.extractors.builtin import BuiltinExtractor
@@ -88,3 +89,10 @@ def test_speed_and_memory_are_measured_in_a_process_of_their_own() -> None:
     assert 150 < tokens < 300
     assert min(quotes_per_s, all_per_s) > 0
     assert 10 < peak_mb < 400
+
+
+def test_confidence_is_measured_against_what_was_right() -> None:
+    fair = [(0.75, True)] * 3 + [(0.75, False)]
+    assert calibration_error(fair) == 0
+    assert calibration_error([(0.75, False)] * 4) == 0.75
+    assert log_loss(fair) < log_loss([(0.95, True)] * 3 + [(0.95, False)])
