@@ -4,7 +4,7 @@ A process of its own per file, so that the peak is that text's alone. Seconds ar
 """
 
 import json
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -44,8 +44,16 @@ def read_here(path: Path) -> Speed:
     between = time.process_time()
     tokens = BuiltinExtractor().read(text).book.tokens
     end = time.process_time()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    return Speed(tokens, tokens / (between - start), tokens / (end - between), peak)
+    return Speed(tokens, tokens / (between - start), tokens / (end - between), _peak_mb())
+
+
+def _peak_mb() -> float:
+    """Return the most memory this program has held: Linux's VmHWM.
+
+    `getrusage` would answer with the parent's peak, which survives the exec of a child.
+    """
+    told = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(told[1]) / 2**10 if told else 0.0
 
 
 def _cast_and_quotes(text: str, chapters: list[Chapter]) -> None:
