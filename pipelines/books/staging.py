@@ -10,6 +10,7 @@ from models.blobs import Blob
 from models.books.library import open_version
 from models.documents import stage
 from models.files import FileFormat
+from models.language import check_english
 from models.reading import Chapter
 from pipelines.books.choice import Pass, choose_passes
 from tasks.pipeline import step
@@ -87,7 +88,7 @@ def stage_text(
     """Read what the file says, normalise it and find its chapters.
 
     Raises EmptyFile, NotText, DocumentBroken, DocumentProtected, DocumentTooLarge,
-    DocumentWithoutText.
+    DocumentWithoutText, NotEnglish.
     """
     document = documents.read(
         blobs.get(file.key),
@@ -95,5 +96,6 @@ def stage_text(
         progress=lambda done, total: progress(done, total, "pages"),
     )
     text, chapters = stage(document)
+    check_english(text)
     progress(len(chapters), len(chapters), "chapters")
     return BookText(text=blobs.put(text.encode()), chapters=chapters)
