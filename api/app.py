@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from api import accounts, admin, dining, edge, errors, jobs, ops
 from api.books import cards, conversations, library, messages, replies
+from api.goals import articles, goals, plans, talks
 from api.scenes import users as players
 from api.streams import Hub
 from config import logging
@@ -42,6 +43,7 @@ for _router in (
     messages.router, replies.router,
     accounts.router, players.auth, players.router,
     dining.accounts, dining.users,
+    goals.router, plans.router, talks.router, articles.router,
 ):  # fmt: skip
     app.include_router(_router)
 admin.mount(app)

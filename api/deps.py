@@ -163,6 +163,19 @@ def current_user(session: SessionDep, claims: ClaimsDep) -> User:
     return user
 
 
+def asker_named(session: Session, request: Request, named: str | None) -> UUID:
+    """Return who is asking where a document puts `user_id` into the query. Raises as `identify`."""
+    user = identify(session, claims_of(request, named))
+    limits.count("person", str(user.id))
+    return user.id
+
+
+def asks_as_nobody(claims: Claims) -> bool:
+    """Say whether a trusted gateway has let a request through that names nobody at all."""
+    said = (claims.authorization, claims.service_token, claims.claimed)
+    return settings.trust_gateway and not any(said)
+
+
 def current_owner(user: Annotated[User, Depends(current_user)]) -> UUID:
     """Return the id under which what the asker owns is kept."""
     return user.id
@@ -196,6 +209,19 @@ def at_least(role: Role) -> Callable[[User], User]:
     return check
 
 
+def curator(claims: ClaimsDep) -> UUID:
+    """Let superadmins in, and services, also without a person on whose behalf they ask.
+
+    Raises Unauthorized, InsufficientRole.
+    """
+    with transaction() as session:
+        if claims.service_token is not None and claims.authorization is None:
+            calling_service(claims.service_token)
+            named = trusted_id(claims.claimed) if claims.claimed else LOCAL_USER_ID
+            return provision_user(session, named).id
+        return require_role(identify(session, claims), Role.SUPERADMIN).id
+
+
 def owner_in_passing(claims: ClaimsDep) -> UUID:
     """Return the same for routes that wait, which must not hold a connection meanwhile."""
     owner = _known_owner(claims)
@@ -223,7 +249,9 @@ def _at_the_door(request: Request, address: Annotated[str, Depends(_address)]) -
     request.state.rate = limits.count("doors", address)
 
 
-def _limited(kind: limits.Kind, asker: Callable[..., UUID]) -> Any:
+def limited(kind: limits.Kind, asker: Callable[..., UUID]) -> Any:
+    """Return a dependency that counts a request of this kind as the asker's. Raises Busy."""
+
     def count(request: Request, owner: Annotated[UUID, Depends(asker)]) -> None:
         request.state.rate = limits.count(kind, str(owner))
 
@@ -232,8 +260,8 @@ def _limited(kind: limits.Kind, asker: Callable[..., UUID]) -> Any:
 
 # for a route's `dependencies`: what is limited more strictly than asking as such. Raises Busy
 DOOR = Depends(_at_the_door)
-CHAT = _limited("chat", owner_in_passing)
-UPLOAD = _limited("uploads", current_owner)
+CHAT = limited("chat", owner_in_passing)
+UPLOAD = limited("uploads", current_owner)
 
 Address = Annotated[str, Depends(_address)]
 CurrentUser = Annotated[User, Depends(current_user)]

@@ -254,6 +254,16 @@ class BookNLPSettings(Group):
     timeout_s: float = 7200.0  # a book of 200,000 words takes half an hour on a processor
 
 
+class GoalsSettings(Group):
+    """What plans are grounded on."""
+
+    article_roots: str = ""  # folders whose articles may be ingested, between commas
+    chunk_chars: int = 2000
+    chunk_overlap_chars: int = 200
+    top_k: int = 5
+    threshold: float = 0.2  # cosine below which a passage says nothing about a goal
+
+
 class Settings(BaseSettings):
     """Every knob of the platform: `DATABASE_URL` sets `settings.database.url`."""
 
@@ -297,6 +307,7 @@ class Settings(BaseSettings):
     smtp: SmtpSettings = SmtpSettings()
     books: BooksSettings = BooksSettings()
     booknlp: BookNLPSettings = BookNLPSettings()
+    goals: GoalsSettings = GoalsSettings()
 
 
 settings = Settings()

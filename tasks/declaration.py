@@ -97,7 +97,7 @@ def step(
     """Set a step's options. The function itself stays plain and can be called in tests.
 
     `idle_s`: seconds without progress after which the step is taken back and run elsewhere.
-    `dispensable`: it is planned only where a worker for it lives, so nothing is missing without one.
+    `dispensable`: it is planned only where a worker for it lives: without one, nothing is missing.
     """
 
     def mark(function: F) -> F:

@@ -54,6 +54,9 @@ SAY = {
 }  # fmt: skip
 NAMED = {"json": {"name": "A thing"}}
 
+GOAL = {"json": {"title": "Run", "user_id": "{asker}"}}
+NO_BODY: dict[str, Any] = {"json": {}}
+
 DECISIONS: dict[str, Decision] = {
     "GET /openapi.json": Open("documentation"),
     "GET /docs": Open("documentation"),
@@ -138,4 +141,25 @@ DECISIONS: dict[str, Decision] = {
     "GET /users/{uid}": Service(),
     "PATCH /users/{uid}/preferences": Service(send={"json": {"vibes": ["quiet"]}}),
     "DELETE /users/{uid}": Service(service=204),
+    # goals
+    "POST /goals": Mine(owner=201, send=GOAL),
+    "GET /goals": Mine(),
+    "GET /goals/{goal_id}": Owned(),
+    "PATCH /goals/{goal_id}": Owned(send={"json": {"title": "Run far"}}),
+    "POST /goals/{goal_id}/complete": Owned(),
+    "POST /goals/{goal_id}/abandon": Owned(),
+    "GET /goals/{goal_id}/plan/stream": Owned(),
+    "GET /goals/{goal_id}/milestones": Owned(),
+    "POST /goals/{goal_id}/replan": Owned(owner=202, send=NO_BODY),
+    "GET /goals/{goal_id}/plan/versions": Owned(),
+    "GET /goals/{goal_id}/plan/versions/{version}": Owned(),
+    "POST /goals/{goal_id}/plan/versions/{version}/accept": Owned(send=NO_BODY),
+    "POST /goals/{goal_id}/plan/versions/{version}/reject": Owned(send=NO_BODY),
+    "GET /goals/{goal_id}/calendar.ics": Owned(),
+    "POST /goals/start": Mine(send={"json": {"user_id": "{asker}", "message": "Run"}}),
+    "POST /goals/{conversation_id}/respond": Owned(send={"json": {"message": "8 weeks"}}),
+    "GET /goals/conversations/{conversation_id}": Owned(),
+    # for superadmins; without a query the search waits for no worker
+    "POST /api/v1/rag/ingest": Mine(owner=403, send=NO_BODY),
+    "GET /api/v1/rag/search": Mine(owner=422),
 }
