@@ -27,7 +27,7 @@ from models.accounts import (
     provision_user,
     require_role,
     trusted_id,
-    user_of_token,
+    user_of_bearer,
 )  # fmt: skip
 from models.errors import Unauthorized
 
@@ -132,12 +132,12 @@ ClaimsDep = Annotated[Claims, Depends(_claims)]
 def identify(session: Session, claims: Claims) -> User:
     """Return who is asking.
 
-    In this order: bearer token; service token with `X-User-ID`; under TRUST_GATEWAY that header or
+    In this order: bearer token (ours, or a JWT of AUTH_JWT_…); service token with `X-User-ID`; under TRUST_GATEWAY that header or
     the body's `user_id`; on the local stack the one local user; under GUEST_ACCESS, at the doors of
     scenes, the guest. Raises Unauthorized.
     """
     if claims.authorization is not None:
-        user = user_of_token(session, _bearer(claims.authorization))
+        user = user_of_bearer(session, _bearer(claims.authorization))
         named = (claims.user_header, claims.body_user)
         if any(one and trusted_id(one) != user.id for one in named):
             raise Unauthorized("The request names another user than the token.")

@@ -15,10 +15,12 @@ HERE = SESSIONS / str(os.getpid())
 DATABASE = f"longrun_test_{os.getpid()}"
 SETTING_PREFIXES = (
     "ACCOUNTS_",
+    "AUTH_",
     "BLOB_",
     "BOOKS_",
     "BROKER_",
     "DATABASE_",
+    "DEEPGRAM_",
     "ENGINE_",
     "ENVIRONMENT",
     "FETCH_",
@@ -38,6 +40,7 @@ SETTING_PREFIXES = (
     "STREAM_",
     "TRUST_GATEWAY",
     "UPLOAD_",
+    "VOICE_",
     "WEB_",
     "WORKER_",
 )  # of config.settings; a contract test compares the two

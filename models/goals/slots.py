@@ -16,7 +16,7 @@ BUFFER = timedelta(minutes=15)  # kept free around what is planned
 LAST_TODAY = time(21, 0)  # on the very day nothing is planned beyond
 DAYS_AHEAD = 7  # whoever is full for a week is not helped by a later slot
 MONDAY_TO_FRIDAY = (0, 1, 2, 3, 4)
-MIDNIGHT = time(0, 0)
+BEDTIME, MORNING = time(23, 0), time(7, 0)  # of whoever has not said
 
 
 class UnknownTimeZone(Unprocessable):
@@ -46,8 +46,8 @@ class Rhythm:
     """How somebody's days go. A window may go past midnight; without work hours none are kept."""
 
     time_zone: str = "UTC"
-    sleep_start: time = time(23, 0)
-    sleep_end: time = time(7, 0)
+    sleep_start: time = BEDTIME
+    sleep_end: time = MORNING
     work_start: time | None = None
     work_end: time | None = None
     work_days: Sequence[int] = MONDAY_TO_FRIDAY  # 0 is Monday
