@@ -34,3 +34,9 @@ class MailRefused(Unprocessable):
     """The mail server will not take this mail."""
 
     code = "mail_refused"
+
+
+class SpeechRefused(Unprocessable):
+    """The speech server will not give us a token."""
+
+    code = "speech_refused"

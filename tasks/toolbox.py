@@ -18,6 +18,7 @@ from tasks.tools import (
     Fetch,
     Keywords,
     Mail,
+    Speech,
     Structured,
     Tokenizer,
     Vectors,
@@ -53,6 +54,7 @@ TOOLS: dict[Any, Tool] = {
     Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),
     Fetch: Tool("tasks.adapters.fetch:GuardedFetch"),
     Mail: Tool("tasks.adapters.mail:SmtpMail"),
+    Speech: Tool("tasks.adapters.speech:Deepgram"),
     Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
 }
 

@@ -49,6 +49,7 @@ from models.accounts.tokens import (
 from models.accounts.trust import (
     GUEST_USER_ID,
     LOCAL_USER_ID,
+    UnknownUser,
     is_active,
     provision_user,
     trusted_id,
@@ -83,6 +84,7 @@ __all__ = [
     "RegistrationClosed",
     "Role",
     "TokenNotFound",
+    "UnknownUser",
     "User",
     "Verification",
     "WeakPassword",

@@ -14,7 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("api", "pipelines", "tasks", "models", "config")
 CLIENTS = {"litellm", "openai", "tiktoken", "torch", "booknlp", "qdrant_client", "typesense"}
 TRANSPORTS = {  # what speaks to the outside without being an AI client, and who may import it
-    "httpx": {"config/fetch.py", "api/demo.py", "tasks/adapters/litellm_client.py"},
+    "httpx": {
+        "config/fetch.py",
+        "api/demo.py",
+        "tasks/adapters/litellm_client.py",
+        "tasks/adapters/speech.py",
+    },
     "fsspec": {"config/blobs.py"},
     "pgvector": {
         "models/indexes.py",
