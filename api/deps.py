@@ -191,6 +191,19 @@ def current_user(session: SessionDep, claims: ClaimsDep) -> User:
     return user
 
 
+def asker_named(session: Session, request: Request, named: str | None) -> UUID:
+    """Return who is asking where a document puts `user_id` into the query. Raises as `identify`."""
+    user = identify(session, claims_of(request, named))
+    limits.count("person", str(user.id))
+    return user.id
+
+
+def asks_as_nobody(claims: Claims) -> bool:
+    """Say whether a trusted gateway has let a request through that names nobody at all."""
+    said = (claims.authorization, claims.service_token, claims.claimed)
+    return settings.trust_gateway and not any(said)
+
+
 def current_owner(user: Annotated[User, Depends(current_user)]) -> UUID:
     """Return the id under which what the asker owns is kept."""
     return user.id
@@ -251,7 +264,9 @@ def _at_the_door(request: Request, address: Annotated[str, Depends(_address)]) -
     request.state.rate = limits.count("doors", address)
 
 
-def _limited(kind: limits.Kind, asker: Callable[..., UUID]) -> Any:
+def limited(kind: limits.Kind, asker: Callable[..., UUID]) -> Any:
+    """Return a dependency that counts a request of this kind as the asker's. Raises Busy."""
+
     def count(request: Request, owner: Annotated[UUID, Depends(asker)]) -> None:
         request.state.rate = limits.count(kind, str(owner))
 
@@ -260,8 +275,8 @@ def _limited(kind: limits.Kind, asker: Callable[..., UUID]) -> Any:
 
 # for a route's `dependencies`: what is limited more strictly than asking as such. Raises Busy
 DOOR = Depends(_at_the_door)
-CHAT = _limited("chat", owner_in_passing)
-UPLOAD = _limited("uploads", current_owner)
+CHAT = limited("chat", owner_in_passing)
+UPLOAD = limited("uploads", current_owner)
 
 Address = Annotated[str, Depends(_address)]
 CurrentUser = Annotated[User, Depends(current_user)]

@@ -216,4 +216,28 @@ class BooksRendering:
         return [f"data: {error}\n\n".encode(), f"data: {done}\n\n".encode()]
 
 
+class GoalsRendering:
+    """A plan as it forms: each week when it is written, and the model's text meanwhile."""
+
+    def event(self, event: Event) -> str | None:
+        """Show no events of the engine."""
+        return None
+
+    def entry(self, entry: Entry) -> str | None:
+        """Show weeks and tokens, and that an earlier attempt's are void."""
+        if entry.kind == TOKEN:
+            return f"event: token\ndata: {json.dumps({'token': entry.data})}\n\n"
+        if entry.kind == RESET:
+            return "event: reset\ndata: {}\n\n"
+        return f"event: {entry.kind}\ndata: {entry.data}\n\n" if entry.kind == "week" else None
+
+    def ended(self, end: Ended) -> str:
+        """Close: the plan is there, or why it is not."""
+        if end.status.startswith("succeeded"):
+            return 'event: done\ndata: {"status": "planned"}\n\n'
+        reason = (end.error or {}).get("message") or f"The planning was {end.status}."
+        return f"event: error\ndata: {json.dumps({'detail': reason})}\n\n"
+
+
 BOOKS = BooksRendering()
+GOALS = GoalsRendering()

@@ -248,6 +248,16 @@ class BooksSettings(Group):
     history_messages: int = 10
 
 
+class GoalsSettings(Group):
+    """What plans are grounded on."""
+
+    article_roots: str = ""  # folders whose articles may be ingested, between commas
+    chunk_chars: int = 2000
+    chunk_overlap_chars: int = 200
+    top_k: int = 5
+    threshold: float = 0.2  # cosine below which a passage says nothing about a goal
+
+
 class Settings(BaseSettings):
     """Every knob of the platform: `DATABASE_URL` sets `settings.database.url`."""
 
@@ -291,6 +301,7 @@ class Settings(BaseSettings):
     deepgram: DeepgramSettings = DeepgramSettings()
     voice: VoiceSettings = VoiceSettings()
     books: BooksSettings = BooksSettings()
+    goals: GoalsSettings = GoalsSettings()
 
 
 settings = Settings()

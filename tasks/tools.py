@@ -67,9 +67,12 @@ class LLM(Protocol):
         purpose: Purpose,
         temperature: float = 0.0,
         max_tokens: int | None = None,
+        form: type[BaseModel] | None = None,
         extra: dict[str, object] | None = None,
     ) -> Iterator[str]:
         """Yield the answer's pieces as they come, and "" now and then while none comes.
+
+        With a `form` the model is asked for JSON that fits it; whoever reads it checks that.
 
         Closing the iterator ends the request. Raises as `complete` does, and Unavailable after the
         pieces of an answer that broke off."""

@@ -25,6 +25,7 @@ SETTING_PREFIXES = (
     "ENVIRONMENT",
     "FETCH_",
     "FLOWER_",
+    "GOALS_",
     "GUEST_ACCESS",
     "LIMITS_",
     "LLM_",

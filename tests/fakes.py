@@ -51,6 +51,7 @@ class FakeLLM:
         purpose: Purpose,
         temperature: float = 0.0,
         max_tokens: int | None = None,
+        form: type[BaseModel] | None = None,
         extra: dict[str, object] | None = None,
     ) -> Iterator[str]:
         answer = self.complete(messages, purpose=purpose, extra=extra)

@@ -48,13 +48,17 @@ class LiteLLM:
         purpose: Purpose,
         temperature: float = 0.0,
         max_tokens: int | None = None,
+        form: type[BaseModel] | None = None,
         extra: dict[str, object] | None = None,
     ) -> Iterator[str]:
         """Yield the answer's pieces as they come, and "" while the model keeps us waiting.
 
         An answer that breaks off raises Unavailable after its pieces. Raises ModelRefused.
         """
-        request = self._request(messages, purpose, temperature, extra) | {"stream": True}
+        asked = [*messages, _instructions(form)] if form else messages
+        request = self._request(asked, purpose, temperature, extra) | {"stream": True}
+        if form is not None:
+            request["response_format"] = form
         if max_tokens is not None:
             request["max_tokens"] = max_tokens
         with our_errors(request["model"]):

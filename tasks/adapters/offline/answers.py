@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tasks.adapters.offline.analysis import analysis, system_prompt
+from tasks.adapters.offline.planning import plan_week
 from tasks.adapters.offline.reply import reply
 from tasks.adapters.offline.words import content_words, distinct
 
@@ -70,6 +71,7 @@ def _empty(schema: Schema, definitions: dict[str, Schema]) -> Any:
 
 FORMS: dict[str, Callable[[Facts], Facts]] = {
     "character_analysis": analysis,
+    "plan_week": plan_week,
     "query_rewrite": rewrite,
 }
 TEXTS: dict[str, Callable[[Facts], str]] = {

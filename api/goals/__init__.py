@@ -1,0 +1,1 @@
+"""Goals, their plans, the talks that lead to them, and the articles they rest on."""
