@@ -175,15 +175,6 @@ def identify_known(session: Session, claims: Claims) -> User:
     return identify(session, claims)
 
 
-def identify_holder(session: Session, claims: Claims) -> UUID | None:
-    """Return who asks; None behind a trusted gateway that names nobody: there, as in the documents,
-    whoever holds the unguessable id of a thing may use it."""
-    named = (claims.authorization, claims.service_token, claims.claimed)
-    if settings.trust_gateway and not any(named):
-        return None
-    return identify(session, claims).id
-
-
 def current_user(session: SessionDep, claims: ClaimsDep) -> User:
     """Return who is asking, and count the request as theirs. Raises as `identify` does, and 429."""
     user = identify(session, claims)

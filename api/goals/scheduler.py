@@ -4,13 +4,12 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, model_validator
 
-from api import limits
-from api.deps import Limit, SessionDep, claims_of, identify
-from api.deps import Owner as BodyOwner
+from api.deps import ClaimsDep, Limit, Owner, SessionDep
 from api.dialects import speaking
+from api.goals.asker import ListingOwner, task_owner
 from models.base import now
 from models.goals.rhythm import RhythmForm, keep_rhythm, read_rhythm
 from models.goals.scheduler import (
@@ -41,20 +40,6 @@ from models.goals.todo import (
 
 router = APIRouter(tags=["goals"], **speaking("goals"))
 SHOWN = (*OPEN, TaskStatus.DONE, TaskStatus.MISSED)
-
-
-def _asker(
-    request: Request,
-    session: SessionDep,
-    user_id: Annotated[str | None, Query(max_length=200)] = None,
-) -> UUID:
-    """Return who asks, `user_id` being believed where a body's would be."""
-    user = identify(session, claims_of(request, user_id))
-    limits.count("person", str(user.id))
-    return user.id
-
-
-Owner = Annotated[UUID, Depends(_asker)]
 
 
 class TaskPage(BaseModel):
@@ -156,7 +141,7 @@ class Applied(BaseModel):
 @router.get("/tasks")
 def list_my_tasks(
     session: SessionDep,
-    owner: Owner,
+    owner: ListingOwner,
     status: TaskStatus | None = None,
     goal_id: UUID | None = None,
     after: UUID | None = None,
@@ -169,14 +154,14 @@ def list_my_tasks(
 
 
 @router.post("/tasks", status_code=201)
-def create_task(body: TaskCreate, session: SessionDep, owner: BodyOwner) -> TaskPublic:
+def create_task(body: TaskCreate, session: SessionDep, owner: Owner) -> TaskPublic:
     """Add a task of no goal. A time without a zone is by the clock of your time zone."""
     zone = read_rhythm(session, owner=owner).time_zone
     return describe_task(add_task(session, body, owner=owner, time_zone=zone))
 
 
 @router.patch("/tasks")
-def update_tasks(body: TaskUpdates, session: SessionDep, owner: BodyOwner) -> TasksUpdated:
+def update_tasks(body: TaskUpdates, session: SessionDep, owner: Owner) -> TasksUpdated:
     """Change up to 100 tasks, all or none. One that recurs and is done goes on to its next time."""
     rows = change_tasks(session, body.updates, owner=owner)
     return TasksUpdated(updated=len(rows), tasks=[describe_task(row) for row in rows])
@@ -185,7 +170,7 @@ def update_tasks(body: TaskUpdates, session: SessionDep, owner: BodyOwner) -> Ta
 @router.get("/scheduler/tasks")
 def read_calendar(
     session: SessionDep,
-    owner: Owner,
+    owner: ListingOwner,
     since: Annotated[Moment | None, Query(alias="from")] = None,
     until: Annotated[Moment | None, Query(alias="to")] = None,
 ) -> Calendar:
@@ -208,20 +193,21 @@ def _scheduled(one: Planned) -> ScheduledTask:
 
 
 @router.get("/scheduler/preferences")
-def read_preferences(session: SessionDep, owner: Owner) -> RhythmForm:
+def read_preferences(session: SessionDep, owner: ListingOwner) -> RhythmForm:
     """When you sleep and work, and in which time zone."""
     return read_rhythm(session, owner=owner)
 
 
 @router.put("/scheduler/preferences")
-def keep_preferences(body: RhythmForm, session: SessionDep, owner: BodyOwner) -> RhythmForm:
+def keep_preferences(body: RhythmForm, session: SessionDep, owner: Owner) -> RhythmForm:
     """Say when you sleep and work, and in which time zone; suggestions keep clear of both."""
     return keep_rhythm(session, body, owner=owner)
 
 
 @router.post("/scheduler/suggest")
-def suggest_times(body: SuggestRequest, session: SessionDep, owner: BodyOwner) -> Suggestions:
+def suggest_times(body: SuggestRequest, session: SessionDep, claims: ClaimsDep) -> Suggestions:
     """Up to three other times for a task: half hours that nothing planned comes near."""
+    owner = task_owner(session, claims, body.event_id)
     task, proposals = suggest(session, body.event_id, owner=owner)
     return _suggestions(task, proposals)
 
@@ -241,8 +227,9 @@ def _suggestions(task: Task, proposals: list[Proposal]) -> Suggestions:
 
 
 @router.post("/scheduler/apply")
-def apply_time(body: ApplyRequest, session: SessionDep, owner: BodyOwner) -> Applied:
+def apply_time(body: ApplyRequest, session: SessionDep, claims: ClaimsDep) -> Applied:
     """Move a task to a time at which nothing else is planned, or skip it."""
+    owner = task_owner(session, claims, body.event_id)
     if body.action is Action.SKIP or body.new_start is None:
         task = skip(session, body.event_id, owner=owner)
     else:

@@ -13,8 +13,9 @@ from starlette.concurrency import run_in_threadpool
 
 from api import limits
 from api.answers import settled
-from api.deps import Claims, ClaimsDep, SessionDep, identify_holder, identify_known
+from api.deps import Claims, ClaimsDep, SessionDep, identify_known
 from api.dialects import speaking
+from api.goals.asker import session_holder
 from config.crypto import Mailbox
 from config.db import transaction
 from models.errors import Unavailable
@@ -177,7 +178,7 @@ def save_message(body: NewMessage, claims: ClaimsDep) -> MessageSaved:
 @router.get("/sessions/{session_id}/messages")
 def read_messages(session_id: str, session: SessionDep, claims: ClaimsDep) -> Transcript:
     """What was said in a session."""
-    talk = get_voice_session(session, session_id, owner=identify_holder(session, claims))
+    talk = get_voice_session(session, session_id, owner=session_holder(session, claims))
     rows = [SpokenMessage(**one.model_dump(warnings=False)) for one in transcript(session, talk)]
     return Transcript(session_id=session_id, messages=rows)
 
@@ -185,7 +186,7 @@ def read_messages(session_id: str, session: SessionDep, claims: ClaimsDep) -> Tr
 @router.delete("/session/{session_id}")
 def close(session_id: str, session: SessionDep, claims: ClaimsDep) -> Closed:
     """End a session; its transcript stays. Safe to repeat."""
-    owner = identify_holder(session, claims)
+    owner = session_holder(session, claims)
     talk = get_voice_session(session, session_id, owner=owner, lock=True)
     return Closed(session_id=session_id, message_count=close_session(session, talk))
 
@@ -221,4 +222,4 @@ def _answered(body: IntentRequest, claims: Claims) -> str:
 
 
 def _talk_of(session: Session, body: IntentRequest | NewMessage, claims: Claims) -> Talk:
-    return get_voice_session(session, body.session_id, owner=identify_holder(session, claims))
+    return get_voice_session(session, body.session_id, owner=session_holder(session, claims))

@@ -141,6 +141,14 @@ def get_task(session: Session, task_id: UUID, *, owner: UUID, lock: bool = False
     return task
 
 
+def owner_of_task(session: Session, task_id: UUID) -> UUID:
+    """Return whose task this is. Raises TaskNotFound."""
+    task = session.get(Task, task_id)
+    if task is None:
+        raise TaskNotFound()
+    return task.owner_id
+
+
 def list_tasks(
     session: Session,
     *,

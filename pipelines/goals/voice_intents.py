@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from models.goals.goals import GoalCreate, get_goal, list_goals, new_goal
 from pydantic import BaseModel, ValidationError
 from sqlmodel import Session
 
 from models.errors import DomainError
+from models.goals.goals import GoalCreate, get_goal, list_goals, new_goal
 from models.goals.progress import say_progress
 from models.goals.rhythm import read_rhythm
 from models.goals.scheduler import reschedule, say_proposals, say_time, suggest
