@@ -36,14 +36,8 @@ class SubmitGoal(BaseModel):
     context_notes: str = ""
 
 
-class SubmitTask(BaseModel):
+class SubmitTask(TaskCreate):
     """One task."""
-
-    title: Title
-    trigger_type: Trigger = Trigger.TIME
-    scheduled_at: Moment | None = None
-    recurrence_rule: str | None = None
-    location_trigger: str | None = None
 
 
 class SubmitReschedule(BaseModel):
@@ -116,7 +110,7 @@ def submit_task(session: Session, talk: Talk, asked: SubmitTask) -> str:
         is_timed = asked.trigger_type is Trigger.TIME
         return QUESTIONS["scheduled_at" if is_timed else "location_trigger"]
     zone = read_rhythm(session, owner=talk.owner_id).time_zone
-    task = add_task(session, TaskCreate(**asked.model_dump()), owner=talk.owner_id, time_zone=zone)
+    task = add_task(session, asked, owner=talk.owner_id, time_zone=zone)
     talk.linked_task_id = task.id
     if task.scheduled_at is None:
         return f"I'll remind you of “{task.title}” at {task.location_trigger}."

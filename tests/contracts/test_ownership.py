@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from models.base import new_id
 from models.books.conversations import open_session
 from models.books.library import Character, get_book
 from models.dining import provision_diner
+from models.goals.tables import Talk, TalkContext
+from models.goals.todo import TaskCreate, add_task
 from models.jobs import lifecycle
 from models.scenes.users import ItemCreate, SkillCreate, UserItem, UserSkill, add_owned
 from tests import inline
@@ -100,11 +103,16 @@ def _things(owner: UUID, book_id: UUID, job_id: UUID) -> dict[str, str]:
         item = add_owned(session, UserItem, ItemCreate(name="A lamp"), owner=owner)
         skill = add_owned(session, UserSkill, SkillCreate(name="Light"), owner=owner)
         provision_diner(session, owner, email=None)
+        session.add(
+            Talk(owner_id=owner, public_id=str(chat.id), context_type=TalkContext.VOICE)
+        )  # so that one id stands for both kinds of sessions
+        run = TaskCreate(title="Run", scheduled_at=datetime(2040, 7, 2, 10, tzinfo=UTC))
+        task = add_task(session, run, owner=owner, time_zone="UTC")
         (token,) = list_tokens(session, owner=owner)
         found = {
             "user_id": owner, "uid": owner, "book_id": book_id, "job_id": job_id,
             "character_id": character.id, "session_id": chat.id, "item_id": item.id,
-            "skill_id": skill.id, "token_id": token.id,
+            "skill_id": skill.id, "token_id": token.id, "event_id": task.id,
         }  # fmt: skip
     return {name: str(one) for name, one in found.items()} | {
         "pipeline": "tests.fan",

@@ -335,6 +335,11 @@ def goals() -> list[str]:
             {"title": "Swim", "scheduled_at": "someday"},
             "I didn't quite get that. When would you like to do it?",
         ),
+        (
+            "submit_new_task_intent",
+            {"title": "Buy milk", "trigger_type": "location", "location_trigger": "x" * 201},
+            "I didn't quite get that. Which place should remind you?",
+        ),
         ("submit_reschedule_intent", {}, "Which task do you mean?"),
         (
             "submit_reschedule_intent",
@@ -350,7 +355,7 @@ def goals() -> list[str]:
         (
             "submit_new_task_intent",
             {"title": "Swim", "scheduled_at": "2030-01-01T10:00", "recurrence_rule": "always"},
-            "Sorry, that didn't work: This is no rule of recurrence that can be kept to.",
+            "Sorry, that didn't work: The rule has parts that are unknown",
         ),
         (
             "create_goal",
