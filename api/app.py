@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from api import accounts, admin, dining, edge, errors, jobs, ops
 from api.books import conversations, library
-from api.goals import goals, plans, scheduler, voice
+from api.goals import articles, goals, plans, scheduler, talks, voice
 from api.scenes import users as players
 from api.streams import Hub
 from config import logging
@@ -42,7 +42,8 @@ for _router in (
     ops.router, jobs.router, library.router, conversations.router,
     accounts.router, players.auth, players.router,
     dining.accounts, dining.users,
-    goals.router, plans.router, scheduler.router, voice.router,
+    goals.router, plans.router, talks.router, articles.router,
+    scheduler.router, voice.router,
 ):  # fmt: skip
     app.include_router(_router)
 admin.mount(app)

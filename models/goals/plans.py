@@ -73,7 +73,8 @@ def find_problems(
         found = _alone(week, known, target) if week else ["there is no milestone for this week"]
         if week and week.effort < before:
             found.append(f"effort {week.effort} is lighter than the {before} of a week before")
-        before = max(before, week.effort if week else 0)
+        if week and week.effort <= MAX_EFFORT:
+            before = max(before, week.effort)
         if found and number not in kept:
             problems[number] = found
     for number in set(by_week) - set(range(1, total + 1)):
@@ -85,6 +86,8 @@ def _rises(by_week: dict[int, Week], total: int, kept: set[int]) -> Problems:
     first, last = by_week[1], by_week[total]
     if total == 1 or total in kept or last.effort > first.effort:
         return {}
+    if first.effort == MAX_EFFORT and 1 not in kept:
+        return {1: [f"effort {MAX_EFFORT} leaves nothing harder for the last week"]}
     return {total: [f"effort {last.effort} is no harder than the {first.effort} of week 1"]}
 
 

@@ -4,7 +4,13 @@ from datetime import time
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)  # fmt: skip
 from pydantic import Field as Bounded
 from sqlalchemy import ARRAY, Column, SmallInteger, String, Time
 from sqlmodel import Field, Session, SQLModel
@@ -27,7 +33,12 @@ def _on_a_clock(clock: time) -> time:
 
 
 Zone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_known)]
-Clock = Annotated[time, AfterValidator(_on_a_clock)]
+Clock = Annotated[
+    time,
+    AfterValidator(_on_a_clock),
+    PlainSerializer(lambda clock: f"{clock:%H:%M}", return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}),
+]
 Weekday = Annotated[int, Bounded(ge=0, le=6)]
 
 

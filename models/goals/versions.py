@@ -219,9 +219,8 @@ def decide(
 
 
 def _deciding(row: PlanVersion, weeks: Sequence[int] | None) -> list[int]:
-    """Return the weeks to decide about. A proposal's week is decided once."""
-    again = row.status == VersionStatus.LIVE and weeks is not None
-    free = {int(k) for k, said in row.decisions.items() if again or said == Decision.OPEN}
+    """Return the weeks to decide about; each is decided once, and planned anew after that."""
+    free = {int(k) for k, said in row.decisions.items() if said == Decision.OPEN}
     chosen = free if weeks is None else set(weeks)
     if not chosen or not chosen <= free:
         raise NotThisWeek(open=sorted(free))

@@ -62,6 +62,8 @@ SPOKEN = {"json": {"session_id": "{session_id}", "role": "user", "content": "Hel
 CALL = {
     "json": {"session_id": "{session_id}", "function_call_id": "fc_1", "function_name": "x"},
 }
+GOAL = {"json": {"title": "Run", "user_id": "{asker}"}}
+NO_BODY: dict[str, Any] = {"json": {}}
 
 DECISIONS: dict[str, Decision] = {
     "GET /openapi.json": Open("documentation"),
@@ -145,4 +147,25 @@ DECISIONS: dict[str, Decision] = {
     "POST /api/v1/voice/intents": Owned(stranger=200, send=CALL),
     "GET /api/v1/voice/sessions/{session_id}/messages": Owned(),
     "DELETE /api/v1/voice/session/{session_id}": Owned(),
+    # goals
+    "POST /goals": Mine(owner=201, send=GOAL),
+    "GET /goals": Mine(),
+    "GET /goals/{goal_id}": Owned(),
+    "PATCH /goals/{goal_id}": Owned(send={"json": {"title": "Run far"}}),
+    "POST /goals/{goal_id}/complete": Owned(),
+    "POST /goals/{goal_id}/abandon": Owned(),
+    "GET /goals/{goal_id}/plan/stream": Owned(),
+    "GET /goals/{goal_id}/milestones": Owned(),
+    "POST /goals/{goal_id}/replan": Owned(owner=202, send=NO_BODY),
+    "GET /goals/{goal_id}/plan/versions": Owned(),
+    "GET /goals/{goal_id}/plan/versions/{version}": Owned(),
+    "POST /goals/{goal_id}/plan/versions/{version}/accept": Owned(send=NO_BODY),
+    "POST /goals/{goal_id}/plan/versions/{version}/reject": Owned(send=NO_BODY),
+    "GET /goals/{goal_id}/calendar.ics": Owned(),
+    "POST /goals/start": Mine(send={"json": {"user_id": "{asker}", "message": "Run"}}),
+    "POST /goals/{conversation_id}/respond": Owned(send={"json": {"message": "8 weeks"}}),
+    "GET /goals/conversations/{conversation_id}": Owned(),
+    # for superadmins; without a query the search waits for no worker
+    "POST /api/v1/rag/ingest": Mine(owner=403, send=NO_BODY),
+    "GET /api/v1/rag/search": Mine(owner=422),
 }

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
 from pydantic import SecretStr
+from sqlmodel import Session
 from starlette.routing import Mount
 
 from api.app import app
@@ -21,10 +22,15 @@ from models.base import new_id
 from models.books.conversations import open_session
 from models.books.library import Character, get_book
 from models.dining import provision_diner
-from models.goals.tables import Talk, TalkContext
+from models.goals.fallback import fallback_week
+from models.goals.goals import GoalCreate, new_goal
+from models.goals.tables import Goal, PlanSource, Talk, TalkContext
+from models.goals.talks import start_talk
 from models.goals.todo import TaskCreate, add_task
+from models.goals.versions import Planned, keep_plan
 from models.jobs import lifecycle
 from models.scenes.users import ItemCreate, SkillCreate, UserItem, UserSkill, add_owned
+from pipelines.goals.plan import begin
 from tests import inline
 from tests.contracts.ownership import BOOK, DECISIONS, Mine, Open, Owned, Service
 
@@ -109,15 +115,30 @@ def _things(owner: UUID, book_id: UUID, job_id: UUID) -> dict[str, str]:
         run = TaskCreate(title="Run", scheduled_at=datetime(2040, 7, 2, 10, tzinfo=UTC))
         task = add_task(session, run, owner=owner, time_zone="UTC")
         (token,) = list_tokens(session, owner=owner)
+        goal, talk = _goal_and_talk(session, owner)
         found = {
             "user_id": owner, "uid": owner, "book_id": book_id, "job_id": job_id,
             "character_id": character.id, "session_id": chat.id, "item_id": item.id,
             "skill_id": skill.id, "token_id": token.id, "event_id": task.id,
+            "goal_id": goal.id, "conversation_id": talk.id,
         }  # fmt: skip
     return {name: str(one) for name, one in found.items()} | {
         "pipeline": "tests.fan",
         "token": "no-such-link",
+        "version": "1",
     }
+
+
+def _goal_and_talk(session: Session, owner: UUID) -> tuple[Goal, Talk]:
+    goal = new_goal(session, GoalCreate(title="Run", user_id=str(owner)), owner=owner)
+    job = begin(session, goal)
+    lifecycle.request_cancel(session.connection(), job.id)
+    session.flush()
+    weeks = [fallback_week(week, total=6) for week in range(1, 7)]
+    planned = Planned(weeks=weeks, sources=[], source=PlanSource.FALLBACK)
+    keep_plan(session, goal, planned, version=1, base=None, job=job.id)
+    goal.last_version = 1
+    return goal, start_talk(session, "I want to run", owner=owner, user_ref=str(owner))
 
 
 def test_every_route_has_a_decision() -> None:

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID, uuid4
@@ -60,7 +60,7 @@ async def test_a_subject_gets_an_account_of_that_id(
     assert named == 200
 
 
-FORGERIES = {
+FORGERIES: dict[str, Callable[[], str]] = {
     "another key": lambda: shared(OTHER),
     "expired": lambda: shared(exp=int(time.time()) - 1),
     "not yet": lambda: shared(nbf=int(time.time()) + 600),
@@ -152,7 +152,7 @@ class Issuer:
 
     def _public(self, kid: str, key: Any) -> dict[str, Any]:
         kind = jwt.algorithms.RSAAlgorithm if kid == "one" else jwt.algorithms.ECAlgorithm
-        told: dict[str, Any] = json.loads(kind.to_jwk(key.public_key()))  # type: ignore[attr-defined]
+        told: dict[str, Any] = json.loads(kind.to_jwk(key.public_key()))
         return told | {"kid": kid, "use": "sig"}
 
     def sign(self, kid: str | None = "one", **changes: Any) -> str:
