@@ -283,27 +283,7 @@ class Extractor(Protocol):
 
 
 __all__ = [
-    "LLM",
-    "Ask",
-    "Blobs",
-    "Cache",
-    "Checkpoint",
-    "Completion",
-    "Embedder",
-    "EmbeddingModel",
-    "Extractor",
-    "Fetch",
-    "Hit",
-    "JobRef",
-    "Keywords",
-    "Mail",
-    "Message",
-    "Passage",
-    "Progress",
-    "Purpose",
-    "Speech",
-    "Structured",
-    "Tokenizer",
-    "Tokens",
-    "Vectors",
-]
+    "LLM", "Ask", "Blobs", "Cache", "Checkpoint", "Completion", "Embedder", "EmbeddingModel",
+    "Extractor", "Fetch", "Hit", "JobRef", "Keywords", "Mail", "Message", "Passage", "Progress",
+    "Purpose", "Speech", "Structured", "Tokenizer", "Tokens", "Vectors",
+]  # fmt: skip

@@ -30,6 +30,7 @@ from models.goals.voice import (
     transcript,
 )
 from models.goals.voice_script import VoiceConfig, voice_config
+from models.jobs import lifecycle
 from models.jobs.queries import JobPublic, describe
 from pipelines.goals.open_voice_session import (
     OPENING_S,
@@ -151,7 +152,10 @@ def _begin(claims: Claims, mailbox: str) -> tuple[JobPublic, UUID, dict[str, Any
 
 
 def _granted(job: JobPublic) -> str:
-    """Return the token, sealed. Raises SpeechAway."""
+    """Return the token, sealed. Raises SpeechAway; then the session does not count."""
+    if job.finished_at is None:
+        with transaction() as session:
+            lifecycle.request_cancel(session.connection(), job.id)
     if job.status != "succeeded":
         raise SpeechAway((job.error or {}).get("message"), retry_after_s=OPENING_S)
     with transaction() as session:
@@ -209,13 +213,17 @@ def _answered(body: IntentRequest, claims: Claims) -> str:
     try:
         try:
             with transaction() as session:
-                return carry_out(session, _talk_of(session, body, claims), **given)
+                talk = _talk_of(session, body, claims)
+                limits.count("chat", str(talk.owner_id))
+                return carry_out(session, talk, **given)
         except Declined as declined:
             words = str(declined)
         with transaction() as session:
             return decline(session, _talk_of(session, body, claims), words=words, **given)
     except VoiceSessionNotFound:
         return "Sorry, I lost track of our conversation. Please start a new one."
+    except limits.TooManyRequests:
+        return "You are faster than I can follow. Please say that again in a minute."
     except SQLAlchemyError as error:
         logger.warning("An intent of a voice session failed: %s", type(error).__name__)
         return APOLOGY

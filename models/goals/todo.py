@@ -170,7 +170,10 @@ def list_tasks(
 
 
 def change_tasks(session: Session, updates: Sequence[TaskUpdate], *, owner: UUID) -> list[Task]:
-    """Change tasks, all or none. Raises TaskNotFound (naming them), InvalidRecurrence."""
+    """Change tasks, all or none.
+
+    Raises TaskNotFound (naming them), InvalidRecurrence, TaskWithoutTime.
+    """
     wanted = [one.id for one in updates]
     query = select(Task).where(Task.owner_id == owner, col(Task.id).in_(wanted))
     found = {one.id: one for one in session.exec(query.order_by(col(Task.id)).with_for_update())}
@@ -188,6 +191,8 @@ def _change(session: Session, task: Task, update: TaskUpdate) -> None:
         setattr(task, name, told.get(name, getattr(task, name)))
     if "recurrence_rule" in update.model_fields_set:
         task.recurrence_rule = _checked(update.recurrence_rule)
+    if task.recurrence_rule and not (update.scheduled_at or task.scheduled_at):
+        raise TaskWithoutTime("A task that recurs needs a time to begin at.")
     at = moment_of(update.scheduled_at, task.time_zone) if update.scheduled_at else None
     if start := at or task.scheduled_at:
         place_at(task, start)

@@ -90,6 +90,18 @@ async def test_the_same_task_is_not_changed_twice_at_once(client: httpx.AsyncCli
     assert (await client.patch("/tasks", json=body)).status_code == 422
 
 
+async def test_a_task_at_a_place_recurs_only_once_it_has_a_time(client: httpx.AsyncClient) -> None:
+    place = {"trigger_type": "location", "location_trigger": "shop", "scheduled_at": None}
+    task = await add(client, "Buy milk", **place)
+    change = {"id": task["id"], "recurrence_rule": "FREQ=DAILY"}
+
+    refused = await client.patch("/tasks", json={"updates": [change]})
+    change["scheduled_at"] = "2040-07-02T10:00:00Z"
+    taken = await client.patch("/tasks", json={"updates": [change]})
+
+    assert (task["scheduled_at"], refused.status_code, taken.status_code) == (None, 422, 200)
+
+
 async def test_a_recurring_task_that_is_done_goes_on(client: httpx.AsyncClient) -> None:
     begin = "2040-07-02T10:00:00Z"
     task = await add(client, scheduled_at=begin, recurrence_rule="freq=daily;count=2")

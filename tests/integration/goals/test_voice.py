@@ -381,6 +381,19 @@ async def test_a_call_in_a_session_that_is_gone_is_answered_too(voice: httpx.Asy
     assert said == "Sorry, I lost track of our conversation. Please start a new one."
 
 
+async def test_who_asks_too_fast_is_told_so(
+    voice: httpx.AsyncClient, deepgram: ScriptedDeepgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = (await opened(voice))["session_id"]
+    slow = settings.limits.model_copy(update={"chat": "1/hour", "local_factor": 1})
+    monkeypatch.setattr("api.limits.settings", settings.model_copy(update={"limits": slow}))
+
+    said = [await ask(voice, name, "get_plan_progress", {}) for _ in range(2)]
+
+    assert said[1] == "You are faster than I can follow. Please say that again in a minute."
+    assert said[0] != said[1]
+
+
 async def test_a_task_is_added_and_moved_by_voice_by_the_persons_clock(
     voice: httpx.AsyncClient, deepgram: ScriptedDeepgram
 ) -> None:
