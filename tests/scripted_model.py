@@ -14,6 +14,7 @@ refused, window, locked, lost    400, 400 for the length, 401, 404
 tools, empty    answer with a call of a tool, and with no choice at all
 invalid, never  not JSON the first time, or ever, where JSON is asked for
 fenced          JSON with words around it
+planner         a week of a plan, as the goal's first word says (`tests.scripted_planner`)
 
 It counts its calls by model, keeps the bodies, and counts the streams that their reader gave up.
 """
@@ -33,6 +34,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from tests import scripted_planner
 
 WORDS = ["It", "is", "a", "truth", "universally", "acknowledged", "that", "nothing", "is", "lost"]
 ANALYSIS = {"summary": "A person.", "personality_traits": ["kind"], "speech_style": "Plain."}
@@ -95,6 +98,9 @@ class ScriptedModel:
             return self._error(model)
         if model == "hang":
             await asyncio.sleep(HANG_S)
+        if model == "planner":
+            text, reason = scripted_planner.week_of(body)
+            return StreamingResponse(self.speak(text, reason), media_type="text/event-stream")
         if body.get("stream"):
             return StreamingResponse(self.stream(model), media_type="text/event-stream")
         return JSONResponse(self.whole(model, body))
@@ -148,6 +154,14 @@ class ScriptedModel:
             whole = True
         finally:
             self.abandoned[model] += not whole
+
+    async def speak(self, text: str, reason: str) -> AsyncIterator[bytes]:
+        """Stream a text in small pieces."""
+        for k in range(0, len(text), 16):
+            await asyncio.sleep(self.interval_s)
+            yield self._chunk("planner", {"content": text[k : k + 16]}, None)
+        yield self._chunk("planner", {}, reason)
+        yield b"data: [DONE]\n\n"
 
     def _chunk(self, model: str, delta: dict[str, str], reason: str | None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": reason}
