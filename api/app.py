@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from api import accounts, admin, dining, edge, errors, jobs, ops
 from api.books import cards, conversations, library, messages, replies
-from api.goals import articles, goals, plans, talks
+from api.goals import articles, goals, plans, scheduler, talks, voice
 from api.scenes import users as players
 from api.streams import Hub
 from config import logging
@@ -44,6 +44,7 @@ for _router in (
     accounts.router, players.auth, players.router,
     dining.accounts, dining.users,
     goals.router, plans.router, talks.router, articles.router,
+    scheduler.router, voice.router,
 ):  # fmt: skip
     app.include_router(_router)
 admin.mount(app)

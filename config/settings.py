@@ -230,6 +230,37 @@ class SmtpSettings(Group):
 Formats = Annotated[str, StringConstraints(pattern=r"^(txt|md|epub|pdf)(,(txt|md|epub|pdf))*$")]
 
 
+class AuthSettings(Group):
+    """An issuer of JWTs whose word is believed about who somebody is, as Supabase is.
+
+    With a secret its HS256 tokens are accepted, with the address of its keys (JWKS) those signed
+    with one of them; with neither, none.
+    """
+
+    jwt_secret: SecretStr = SecretStr("")
+    jwt_jwks_url: str = ""
+    jwt_issuer: str = ""  # empty: whoever has the key
+    jwt_audience: str = "authenticated"  # empty: any
+
+
+class DeepgramSettings(Group):
+    """The server that hears and speaks for voice sessions. Without a key there are none."""
+
+    api_key: SecretStr = SecretStr("")
+    api_base: str = "https://api.deepgram.com"
+    timeout_s: float = 5.0
+
+
+class VoiceSettings(Group):
+    """Voice sessions."""
+
+    daily_session_limit: int = 20  # of one person within 24 hours
+    token_ttl_s: int = 3600  # as long as Deepgram lets a token live
+    voice_model: str = "aura-2-thalia-en"
+    listen_model: str = "nova-3"
+    llm_model: str = "gpt-4o-mini"  # Deepgram's, for leading the conversation
+
+
 class BooksSettings(Group):
     """How a book is read in."""
 
@@ -305,6 +336,9 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     accounts: AccountsSettings = AccountsSettings()
     smtp: SmtpSettings = SmtpSettings()
+    auth: AuthSettings = AuthSettings()
+    deepgram: DeepgramSettings = DeepgramSettings()
+    voice: VoiceSettings = VoiceSettings()
     books: BooksSettings = BooksSettings()
     booknlp: BookNLPSettings = BookNLPSettings()
     goals: GoalsSettings = GoalsSettings()

@@ -52,3 +52,9 @@ class BookNLPUnfit(Unprocessable):
     """BookNLP cannot work on this machine."""
 
     code = "booknlp_unfit"
+
+
+class SpeechRefused(Unprocessable):
+    """The speech server will not give us a token."""
+
+    code = "speech_refused"

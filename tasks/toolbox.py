@@ -22,6 +22,7 @@ from tasks.tools import (
     Keywords,
     Mail,
     Reranker,
+    Speech,
     Structured,
     Tokenizer,
     Vectors,
@@ -69,6 +70,7 @@ TOOLS: dict[Any, Tool] = {
     Documents: Tool("tasks.adapters.documents:DocumentReader"),
     Fetch: Tool("tasks.adapters.fetch:GuardedFetch"),
     Mail: Tool("tasks.adapters.mail:SmtpMail"),
+    Speech: Tool("tasks.adapters.speech:Deepgram"),
     Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
     BookReader: Tool("tasks.adapters.extractors.booknlp.adapter:BookNLPReader"),
 }

@@ -150,6 +150,16 @@ class Mail(Protocol):
         ...
 
 
+class Speech(Protocol):
+    """The server that hears and speaks, which people's own devices talk to."""
+
+    def grant(self, *, ttl_s: int) -> str:
+        """Return a token with which a device may connect within `ttl_s` seconds. It is a secret.
+
+        Raises SpeechNotConfigured, Unavailable (retried), SpeechRefused."""
+        ...
+
+
 class Extractor(Protocol):
     """Finds the cast of a book and who says what, chapter by chapter."""
 
@@ -210,6 +220,7 @@ __all__ = [
     "Progress",
     "Purpose",
     "Reranker",
+    "Speech",
     "Structured",
     "Tokenizer",
     "Tokens",

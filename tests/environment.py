@@ -16,11 +16,13 @@ HERE = SESSIONS / str(os.getpid())
 DATABASE = f"longrun_test_{os.getpid()}"
 SETTING_PREFIXES = (
     "ACCOUNTS_",
+    "AUTH_",
     "BLOB_",
     "BOOKNLP_",
     "BOOKS_",
     "BROKER_",
     "DATABASE_",
+    "DEEPGRAM_",
     "ENGINE_",
     "ENVIRONMENT",
     "FETCH_",
@@ -43,6 +45,7 @@ SETTING_PREFIXES = (
     "TRUST_GATEWAY",
     "TYPESENSE_",
     "UPLOAD_",
+    "VOICE_",
     "WEB_",
     "WORKER_",
 )  # of config.settings; a contract test compares the two

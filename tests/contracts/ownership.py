@@ -54,6 +54,14 @@ SAY = {
 }  # fmt: skip
 NAMED = {"json": {"name": "A thing"}}
 
+TASK = {"json": {"title": "Run", "scheduled_at": "2040-07-02T10:00:00Z"}}
+EVENT = {"json": {"event_id": "{event_id}"}}
+SKIP = {"json": {"event_id": "{event_id}", "action": "skip"}}
+DONE = {"json": {"updates": [{"id": "{event_id}", "status": "done"}]}}
+SPOKEN = {"json": {"session_id": "{session_id}", "role": "user", "content": "Hello"}}
+CALL = {
+    "json": {"session_id": "{session_id}", "function_call_id": "fc_1", "function_name": "x"},
+}
 GOAL = {"json": {"title": "Run", "user_id": "{asker}"}}
 NO_BODY: dict[str, Any] = {"json": {}}
 
@@ -141,6 +149,21 @@ DECISIONS: dict[str, Decision] = {
     "GET /users/{uid}": Service(),
     "PATCH /users/{uid}/preferences": Service(send={"json": {"vibes": ["quiet"]}}),
     "DELETE /users/{uid}": Service(service=204),
+    # tasks and their scheduler
+    "GET /tasks": Mine(),
+    "POST /tasks": Mine(owner=201, send=TASK),
+    "PATCH /tasks": Owned(send=DONE),
+    "GET /scheduler/tasks": Mine(),
+    "GET /scheduler/preferences": Mine(),
+    "PUT /scheduler/preferences": Mine(send={"json": {}}),
+    "POST /scheduler/suggest": Owned(send=EVENT),
+    "POST /scheduler/apply": Owned(send=SKIP),
+    # voice: 503 without a key of Deepgram's; what fails is told with 200, by the document
+    "POST /api/v1/voice/session": Mine(owner=503, send={"json": {}}),
+    "POST /api/v1/voice/messages": Owned(stranger=200, send=SPOKEN),
+    "POST /api/v1/voice/intents": Owned(stranger=200, send=CALL),
+    "GET /api/v1/voice/sessions/{session_id}/messages": Owned(),
+    "DELETE /api/v1/voice/session/{session_id}": Owned(),
     # goals
     "POST /goals": Mine(owner=201, send=GOAL),
     "GET /goals": Mine(),

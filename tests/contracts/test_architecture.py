@@ -22,6 +22,7 @@ LIBRARIES = {  # what speaks to the outside, or its formats, and who may import 
         "api/demo.py",
         "tasks/adapters/keywords_typesense.py",
         "tasks/adapters/litellm_client.py",
+        "tasks/adapters/speech.py",
     },
     "fsspec": {"config/blobs.py"},
     "pgvector": {

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,8 +25,9 @@ from models.books.sessions import open_session
 from models.dining import provision_diner
 from models.goals.fallback import fallback_week
 from models.goals.goals import GoalCreate, new_goal
-from models.goals.tables import Goal, PlanSource, Talk
+from models.goals.tables import Goal, PlanSource, Talk, TalkContext
 from models.goals.talks import start_talk
+from models.goals.todo import TaskCreate, add_task
 from models.goals.versions import Planned, keep_plan
 from models.jobs import lifecycle
 from models.scenes.users import ItemCreate, SkillCreate, UserItem, UserSkill, add_owned
@@ -112,13 +114,18 @@ def _things(owner: UUID, book_id: UUID, job_id: UUID) -> dict[str, str]:
         item = add_owned(session, UserItem, ItemCreate(name="A lamp"), owner=owner)
         skill = add_owned(session, UserSkill, SkillCreate(name="Light"), owner=owner)
         provision_diner(session, owner, email=None)
+        session.add(
+            Talk(owner_id=owner, public_id=str(chat.id), context_type=TalkContext.VOICE)
+        )  # so that one id stands for both kinds of sessions
+        run = TaskCreate(title="Run", scheduled_at=datetime(2040, 7, 2, 10, tzinfo=UTC))
+        task = add_task(session, run, owner=owner, time_zone="UTC")
         (token,) = list_tokens(session, owner=owner)
         goal, talk = _goal_and_talk(session, owner)
         found = {
             "user_id": owner, "uid": owner, "book_id": book_id, "job_id": job_id,
             "character_id": character.id, "session_id": chat.id, "item_id": item.id,
             "skill_id": skill.id, "token_id": token.id, "message_id": said.id,
-            "goal_id": goal.id, "conversation_id": talk.id,
+            "goal_id": goal.id, "conversation_id": talk.id, "event_id": task.id,
         }  # fmt: skip
     return {name: str(one) for name, one in found.items()} | {
         "pipeline": "tests.fan",
