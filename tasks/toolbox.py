@@ -11,6 +11,7 @@ from tasks.progress import Ask, Checkpoint, JobRef, Progress
 from tasks.streams import Tokens
 from tasks.tools import (
     LLM,
+    BlobPruner,
     Blobs,
     Cache,
     Embedder,
@@ -50,6 +51,7 @@ TOOLS: dict[Any, Tool] = {
     Keywords: Tool("tasks.adapters.keywords:PgKeywords"),
     Cache: Tool("tasks.adapters.cache:RedisCache"),
     Blobs: Tool("tasks.adapters.blobs:StoredBlobs"),
+    BlobPruner: Tool("tasks.adapters.blobs:StoredBlobs"),
     Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),
     Fetch: Tool("tasks.adapters.fetch:GuardedFetch"),
     Mail: Tool("tasks.adapters.mail:SmtpMail"),

@@ -213,6 +213,16 @@ class Blobs(Protocol):
         ...
 
 
+class BlobPruner(Protocol):
+    """Removes from the blob store what nobody needs."""
+
+    def prune(self, progress: Callable[[int, int, str], None]) -> int:
+        """Delete old blobs without a claim on them; return how many. Safe to repeat.
+
+        `progress(done, total, message)` counts blobs. Raises Unavailable."""
+        ...
+
+
 class Cache(Protocol):
     """What may be forgotten at any time, so nothing has to be computed or paid for twice."""
 
@@ -272,6 +282,7 @@ class Extractor(Protocol):
 __all__ = [
     "LLM",
     "Ask",
+    "BlobPruner",
     "Blobs",
     "Cache",
     "Checkpoint",

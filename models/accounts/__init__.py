@@ -48,6 +48,7 @@ from models.accounts.tokens import (
 from models.accounts.trust import (
     GUEST_USER_ID,
     LOCAL_USER_ID,
+    SYSTEM_USER_ID,
     is_active,
     provision_user,
     trusted_id,
@@ -62,6 +63,7 @@ from models.accounts.verification import (
 __all__ = [
     "GUEST_USER_ID",
     "LOCAL_USER_ID",
+    "SYSTEM_USER_ID",
     "AccessToken",
     "AuditEntry",
     "Credentials",

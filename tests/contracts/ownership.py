@@ -52,6 +52,7 @@ SAY = {
     "user_id": "{asker}", "character_id": "{character_id}", "book_id": "{book_id}",
     "session_id": "{session_id}", "user_message": "Hello?",
 }  # fmt: skip
+WEEKLY = {"name": "Weekly", "pipeline": "tests.fan", "cron": "0 8 * * MON"}
 NAMED = {"json": {"name": "A thing"}}
 
 DECISIONS: dict[str, Decision] = {
@@ -75,6 +76,17 @@ DECISIONS: dict[str, Decision] = {
     "POST /jobs/{job_id}/retry": Owned(owner=202),
     "POST /jobs/{job_id}/fork": Owned(owner=202, send={"json": {"step": "open_edition"}}),
     "POST /jobs/{job_id}/answer": Owned(owner=409, send={"json": {"step": "x", "value": 1}}),
+    # schedules
+    "GET /schedules": Mine(),
+    "POST /schedules": Mine(owner=201, send={"json": WEEKLY}),
+    "GET /schedules/{schedule_id}": Owned(),
+    "PATCH /schedules/{schedule_id}": Owned(send={"json": {"every_s": 60}}),
+    "DELETE /schedules/{schedule_id}": Owned(owner=204),
+    "POST /schedules/{schedule_id}/pause": Owned(),
+    "POST /schedules/{schedule_id}/resume": Owned(),
+    "POST /schedules/{schedule_id}/trigger": Owned(owner=202),
+    "GET /schedules/{schedule_id}/upcoming": Owned(),
+    "GET /schedules/{schedule_id}/fires": Owned(),
     # books
     "GET /books": Mine(),
     "POST /books": Mine(owner=201, send=BOOK),

@@ -22,8 +22,10 @@ from models.books.library import Character, get_book
 from models.dining import provision_diner
 from models.jobs import lifecycle
 from models.scenes.users import ItemCreate, SkillCreate, UserItem, UserSkill, add_owned
+from models.schedules.keeping import keep_schedule
+from models.schedules.tables import ScheduleCreate
 from tests import inline
-from tests.contracts.ownership import BOOK, DECISIONS, Mine, Open, Owned, Service
+from tests.contracts.ownership import BOOK, DECISIONS, WEEKLY, Mine, Open, Owned, Service
 
 SERVICE = {"X-Service-Token": "secret-of-the-service"}
 MOUNTS = {"/admin"}
@@ -100,11 +102,15 @@ def _things(owner: UUID, book_id: UUID, job_id: UUID) -> dict[str, str]:
         item = add_owned(session, UserItem, ItemCreate(name="A lamp"), owner=owner)
         skill = add_owned(session, UserSkill, SkillCreate(name="Light"), owner=owner)
         provision_diner(session, owner, email=None)
+        weekly = keep_schedule(
+            session, ScheduleCreate.model_validate(WEEKLY), input={"count": 1}, owner=owner
+        )
         (token,) = list_tokens(session, owner=owner)
         found = {
             "user_id": owner, "uid": owner, "book_id": book_id, "job_id": job_id,
             "character_id": character.id, "session_id": chat.id, "item_id": item.id,
             "skill_id": skill.id, "token_id": token.id,
+            "schedule_id": weekly.id,
         }  # fmt: skip
     return {name: str(one) for name, one in found.items()} | {
         "pipeline": "tests.fan",
