@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from api import accounts, admin, dining, edge, errors, jobs, ops, schedules
+from api import accounts, admin, dining, edge, errors, jobs, ops, schedules, webhooks
 from api.books import conversations, library
 from api.scenes import users as players
 from api.streams import Hub
@@ -38,7 +38,8 @@ app = Guarded(
 )
 errors.install(app)
 for _router in (
-    ops.router, jobs.router, schedules.router, library.router, conversations.router,
+    ops.router, jobs.router, schedules.router, webhooks.router,
+    library.router, conversations.router,
     accounts.router, players.auth, players.router,
     dining.accounts, dining.users,
 ):  # fmt: skip

@@ -20,13 +20,14 @@ from config.settings import settings
 from models.jobs import dispatch, lifecycle, nodes, transitions
 from models.jobs.claims import Superseded
 from models.jobs.plan import Json, NewStep
-from tasks import publisher
+from tasks import outbox, publisher
 from tasks.node import direct_engine
 from tasks.pipeline import REGISTRY
 
 logger = logging.getLogger(__name__)
 
 WAKE_CHANNEL = "longrun_due"
+WEBHOOKS_EVERY_S = 1.0
 VERSIONS_EVERY_S = 5.0  # look for jobs whose pipeline nobody knows any more
 
 WORKER_LOST: Json = {"code": "worker_lost", "message": "The worker that ran this step is gone."}
@@ -87,9 +88,10 @@ class Dispatcher(threading.Thread):
         slots = nodes.slots(live)
         _resend_lost_hints(slots)
         publish_due(slots)
+        self._every("webhooks", WEBHOOKS_EVERY_S, outbox.send_due)
         self._every("versions", VERSIONS_EVERY_S, lambda: _end_unknown(live))
 
-    def _every(self, name: str, period_s: float, act: Callable[[], None]) -> None:
+    def _every(self, name: str, period_s: float, act: Callable[[], object]) -> None:
         at = time.monotonic()
         if at - self._last.setdefault(name, at) >= period_s:
             self._last[name] = at

@@ -14,6 +14,7 @@ from tasks.tools import (
     BlobPruner,
     Blobs,
     Cache,
+    Courier,
     Embedder,
     Extractor,
     Fetch,
@@ -54,6 +55,7 @@ TOOLS: dict[Any, Tool] = {
     BlobPruner: Tool("tasks.adapters.blobs:StoredBlobs"),
     Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),
     Fetch: Tool("tasks.adapters.fetch:GuardedFetch"),
+    Courier: Tool("tasks.adapters.webhooks:SignedCourier"),
     Mail: Tool("tasks.adapters.mail:SmtpMail"),
     Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
 }

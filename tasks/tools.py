@@ -6,12 +6,14 @@ are imported by path when a worker first needs one (`tasks.toolbox`), so the API
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, Protocol, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel
 
 from models.accounts.mail import Letter
 from models.blobs import Blob
 from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
+from models.webhooks.tables import Outcome
 from tasks.progress import Ask, Checkpoint, JobRef, Progress
 from tasks.streams import Tokens
 
@@ -245,6 +247,14 @@ class Fetch(Protocol):
         ...
 
 
+class Courier(Protocol):
+    """Messages to webhooks, signed, through the guarded client."""
+
+    def deliver(self, delivery_id: UUID) -> Outcome:
+        """Send a delivery once and return what came of it, also when that is nothing good."""
+        ...
+
+
 class Mail(Protocol):
     """Letters to people."""
 
@@ -287,6 +297,7 @@ __all__ = [
     "Cache",
     "Checkpoint",
     "Completion",
+    "Courier",
     "Embedder",
     "EmbeddingModel",
     "Extractor",

@@ -5,6 +5,7 @@ from sqlmodel import Session
 
 from models.jobs import retention
 from models.schedules import firing
+from models.webhooks import deliveries
 from tasks.firing import upkeep
 from tasks.pipeline import Pipeline, each
 
@@ -39,6 +40,7 @@ class Tidied(BaseModel):
     jobs: int
     idempotency_keys: int
     fires: int
+    deliveries: int
 
 
 def count_batches(wanted: PruneJobs, session: Session) -> Old:
@@ -53,11 +55,13 @@ def prune_batch(batch: Batch, session: Session) -> Pruned:
 
 
 def tidy(pruned: list[Pruned], session: Session) -> Tidied:
-    """Delete old idempotency keys and fires of schedules."""
+    """Delete old idempotency keys, fires of schedules, deliveries of webhooks."""
+    old = retention.oldest_kept()
     return Tidied(
         jobs=sum(one.jobs for one in pruned),
         idempotency_keys=retention.forget_keys(session.connection()),
-        fires=firing.forget_fires(session, before=retention.oldest_kept()),
+        fires=firing.forget_fires(session, before=old),
+        deliveries=deliveries.forget_deliveries(session, before=old),
     )
 
 

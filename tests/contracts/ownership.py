@@ -53,6 +53,7 @@ SAY = {
     "session_id": "{session_id}", "user_message": "Hello?",
 }  # fmt: skip
 WEEKLY = {"name": "Weekly", "pipeline": "tests.fan", "cron": "0 8 * * MON"}
+HOOK = {"url": "https://hooks.example/a", "every_job": False}
 NAMED = {"json": {"name": "A thing"}}
 
 DECISIONS: dict[str, Decision] = {
@@ -87,6 +88,16 @@ DECISIONS: dict[str, Decision] = {
     "POST /schedules/{schedule_id}/trigger": Owned(owner=202),
     "GET /schedules/{schedule_id}/upcoming": Owned(),
     "GET /schedules/{schedule_id}/fires": Owned(),
+    # webhooks
+    "GET /webhooks": Mine(),
+    "POST /webhooks": Mine(owner=201, send={"json": HOOK}),
+    "GET /webhooks/{webhook_id}": Owned(),
+    "PATCH /webhooks/{webhook_id}": Owned(send={"json": {"description": "Ours"}}),
+    "DELETE /webhooks/{webhook_id}": Owned(owner=204),
+    "POST /webhooks/{webhook_id}/rotate": Owned(send={"json": {}}),
+    "GET /webhooks/{webhook_id}/deliveries": Owned(),
+    "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": Owned(owner=202),
+    "POST /jobs/{job_id}/webhooks": Owned(owner=204, send={"json": {"webhook_id": "{webhook_id}"}}),
     # books
     "GET /books": Mine(),
     "POST /books": Mine(owner=201, send=BOOK),

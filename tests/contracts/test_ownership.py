@@ -24,8 +24,11 @@ from models.jobs import lifecycle
 from models.scenes.users import ItemCreate, SkillCreate, UserItem, UserSkill, add_owned
 from models.schedules.keeping import keep_schedule
 from models.schedules.tables import ScheduleCreate
+from models.webhooks.deliveries import list_deliveries
+from models.webhooks.keeping import keep_webhook, name_webhook
+from models.webhooks.tables import WebhookCreate
 from tests import inline
-from tests.contracts.ownership import BOOK, DECISIONS, WEEKLY, Mine, Open, Owned, Service
+from tests.contracts.ownership import BOOK, DECISIONS, HOOK, WEEKLY, Mine, Open, Owned, Service
 
 SERVICE = {"X-Service-Token": "secret-of-the-service"}
 MOUNTS = {"/admin"}
@@ -105,12 +108,15 @@ def _things(owner: UUID, book_id: UUID, job_id: UUID) -> dict[str, str]:
         weekly = keep_schedule(
             session, ScheduleCreate.model_validate(WEEKLY), input={"count": 1}, owner=owner
         )
+        hook, _ = keep_webhook(session, WebhookCreate.model_validate(HOOK), owner=owner)
+        name_webhook(session, job_id, hook)
+        (delivery,) = list_deliveries(session, hook, status=None, before=None, limit=1)
         (token,) = list_tokens(session, owner=owner)
         found = {
             "user_id": owner, "uid": owner, "book_id": book_id, "job_id": job_id,
             "character_id": character.id, "session_id": chat.id, "item_id": item.id,
             "skill_id": skill.id, "token_id": token.id,
-            "schedule_id": weekly.id,
+            "schedule_id": weekly.id, "webhook_id": hook.id, "delivery_id": delivery.id,
         }  # fmt: skip
     return {name: str(one) for name, one in found.items()} | {
         "pipeline": "tests.fan",
