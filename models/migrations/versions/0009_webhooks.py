@@ -52,7 +52,9 @@ $$
     """
 CREATE FUNCTION longrun_tell_webhooks() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM longrun_tell_webhooks(NEW, NULL);
+    IF EXISTS (SELECT FROM webhook WHERE owner_id = NEW.owner_id) THEN
+        PERFORM longrun_tell_webhooks(NEW, NULL);
+    END IF;
     RETURN NULL;
 END
 $$
