@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from api import accounts, admin, dining, edge, errors, jobs, ops, schedules, webhooks
-from api.books import conversations, library
+from api.books import cards, conversations, library, messages, replies
 from api.scenes import users as players
 from api.streams import Hub
 from config import logging
@@ -39,7 +39,7 @@ app = Guarded(
 errors.install(app)
 for _router in (
     ops.router, jobs.router, schedules.router, webhooks.router,
-    library.router, conversations.router,
+    library.router, cards.router, conversations.router, messages.router, replies.router,
     accounts.router, players.auth, players.router,
     dining.accounts, dining.users,
 ):  # fmt: skip

@@ -1,7 +1,7 @@
 """`python -m api.rotate`: seals every credential and webhook's secret with the newest key.
 
-The keys are those of `SECRET_KEYS`. Run it after putting a new one in front and restarting; then the
-older ones can be dropped. Safe to repeat, and to run while the platform works.
+The keys are those of `SECRET_KEYS`. Run it after putting a new one in front and restarting; then
+the older ones can be dropped. Safe to repeat, and to run while the platform works.
 """
 
 import sys

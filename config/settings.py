@@ -13,6 +13,10 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+# booknlp and auto: BookNLP where a worker for it lives, else the built-in one; auto also takes that
+# for a book on which BookNLP fails
+ExtractorChoice = Literal["builtin", "booknlp", "auto"]
+
 DEVELOPMENT_KEY = "development-only-secret-key-of-longrun"
 
 
@@ -41,6 +45,22 @@ class BrokerSettings(Group):
     """Where Celery's messages travel, when not through Redis."""
 
     url: str = ""
+
+
+class QdrantSettings(Group):
+    """The Qdrant server that holds the vectors. Without one, Postgres does."""
+
+    url: str = ""  # a port that is not named is 6333
+    api_key: SecretStr = SecretStr("")
+    timeout_s: int = 10
+
+
+class TypesenseSettings(Group):
+    """The Typesense servers that hold the words. Without them, Postgres does."""
+
+    url: str = ""  # the nodes of a cluster between commas; a port that is not named is 8108
+    api_key: SecretStr = SecretStr("")
+    timeout_s: float = 10.0
 
 
 class BlobSettings(Group):
@@ -206,15 +226,32 @@ class SmtpSettings(Group):
     timeout_s: float = 30.0
 
 
+# file types between commas
+Formats = Annotated[str, StringConstraints(pattern=r"^(txt|md|epub|pdf)(,(txt|md|epub|pdf))*$")]
+
+
 class BooksSettings(Group):
     """How a book is read in."""
 
+    formats: Formats = "txt,md"  # that POST /books takes; txt,md,epub,pdf: all there are
     cast_size: int = 12  # characters given a voice
     min_mentions: int = 5
     chunk_tokens: int = 400
     chunk_overlap_tokens: int = 60
     top_k: int = 8
     history_messages: int = 10
+    extractor: ExtractorChoice = "builtin"
+
+
+class BookNLPSettings(Group):
+    """Where a worker of the queue `booknlp` finds BookNLP. Nothing is ever downloaded."""
+
+    model_path: str = ""  # folder of its three files of weights
+    base_path: str = ""  # folder that holds google/bert_uncased_…; empty: Hugging Face's cache
+    size: Literal["small", "big"] = "small"
+    spacy_model: str = "en_core_web_sm"  # a package, or a folder
+    python: str = ""  # interpreter of the environment it is installed in; empty: the worker's own
+    timeout_s: float = 7200.0  # a book of 200,000 words takes half an hour on a processor
 
 
 class Settings(BaseSettings):
@@ -239,6 +276,8 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     broker: BrokerSettings = BrokerSettings()
+    qdrant: QdrantSettings = QdrantSettings()
+    typesense: TypesenseSettings = TypesenseSettings()
     blob: BlobSettings = BlobSettings()
     local: LocalSettings = LocalSettings()
     web: WebSettings = WebSettings()
@@ -257,6 +296,7 @@ class Settings(BaseSettings):
     accounts: AccountsSettings = AccountsSettings()
     smtp: SmtpSettings = SmtpSettings()
     books: BooksSettings = BooksSettings()
+    booknlp: BookNLPSettings = BookNLPSettings()
 
 
 settings = Settings()

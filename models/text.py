@@ -123,7 +123,7 @@ def find_chapters(text: str) -> list[Chapter]:
 
     A title page is left out; everything after the first heading belongs to some chapter.
     """
-    headings = _merge_outer(_drop_contents(_find_headings(text), len(text)))
+    headings = _headings(text)
     if not headings:
         return _pieces(text, 0, len(text), 0)
     chapters: list[Chapter] = []
@@ -135,6 +135,15 @@ def find_chapters(text: str) -> list[Chapter]:
         index = len(chapters)
         chapters.append(Chapter(index=index, title=title, start=heading.start, end=end, body=body))
     return chapters
+
+
+def count_headings(text: str) -> int:
+    """Return how many chapters the headings of a normalised text make."""
+    return len(_headings(text))
+
+
+def _headings(text: str) -> list[_Heading]:
+    return _merge_outer(_drop_contents(_find_headings(text), len(text)))
 
 
 def _find_headings(text: str) -> list[_Heading]:

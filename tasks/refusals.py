@@ -30,7 +30,25 @@ class BlobMissing(NotFound):
     code = "blob_missing"
 
 
+class IndexRefused(Unprocessable):
+    """The search index will not take this request."""
+
+    code = "index_refused"
+
+
 class MailRefused(Unprocessable):
     """The mail server will not take this mail."""
 
     code = "mail_refused"
+
+
+class BookNLPFailed(Unprocessable):
+    """BookNLP could not read this book."""
+
+    code = "booknlp_failed"
+
+
+class BookNLPUnfit(Unprocessable):
+    """BookNLP cannot work on this machine."""
+
+    code = "booknlp_unfit"

@@ -8,6 +8,7 @@ import psutil
 
 from config.local import EmbeddedPostgres, EmbeddedValkey
 from config.local.server import EmbeddedServer
+from tests.typesense_server import TypesenseServer
 
 ROOT = Path(__file__).resolve().parents[1]
 SESSIONS = ROOT / ".longrun" / "tests"
@@ -16,6 +17,7 @@ DATABASE = f"longrun_test_{os.getpid()}"
 SETTING_PREFIXES = (
     "ACCOUNTS_",
     "BLOB_",
+    "BOOKNLP_",
     "BOOKS_",
     "BROKER_",
     "DATABASE_",
@@ -30,6 +32,7 @@ SETTING_PREFIXES = (
     "LOGIN_",
     "LOG_",
     "MODELS_",
+    "QDRANT_",
     "REDIS_",
     "RETENTION_",
     "SECRET_KEY",
@@ -37,6 +40,7 @@ SETTING_PREFIXES = (
     "SMTP_",
     "STREAM_",
     "TRUST_GATEWAY",
+    "TYPESENSE_",
     "UPLOAD_",
     "WEB_",
     "WORKER_",
@@ -68,7 +72,12 @@ def forget_dead_sessions() -> None:
     """End and delete what test sessions that were killed have left behind."""
     for folder in SESSIONS.glob("*"):
         if folder.name.isdigit() and not psutil.pid_exists(int(folder.name)):
-            remove(folder, EmbeddedPostgres(folder), EmbeddedValkey(folder))
+            servers = (
+                EmbeddedPostgres(folder),
+                EmbeddedValkey(folder),
+                TypesenseServer(folder / "external"),
+            )
+            remove(folder, *servers)
 
 
 def remove(folder: Path, *servers: EmbeddedServer) -> None:

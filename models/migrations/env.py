@@ -9,12 +9,13 @@ from config.settings import settings
 from models import (  # noqa: F401 — declare their tables
     accounts,
     blobs,
+    counters,
     credentials,
     dining,
     indexes,
     login_brake,
 )
-from models.books import conversations, library  # noqa: F401
+from models.books import library, messages, preferences, sessions  # noqa: F401
 from models.jobs import tables  # noqa: F401
 from models.scenes import users  # noqa: F401
 from models.schedules import tables as schedules  # noqa: F401

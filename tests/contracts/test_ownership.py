@@ -17,8 +17,9 @@ from config.db import transaction
 from config.settings import settings
 from models.accounts import issue_token, list_tokens, provision_user
 from models.base import new_id
-from models.books.conversations import open_session
 from models.books.library import Character, get_book
+from models.books.messages import Author, ChatMessage, attach
+from models.books.sessions import open_session
 from models.dining import provision_diner
 from models.jobs import lifecycle
 from models.scenes.users import ItemCreate, SkillCreate, UserItem, UserSkill, add_owned
@@ -102,6 +103,10 @@ def _things(owner: UUID, book_id: UUID, job_id: UUID) -> dict[str, str]:
         session.flush()
         chat = open_session(session, character, user=owner, title="")
         chat.job_id = job_id
+        said = ChatMessage(
+            id=new_id(), session_id=chat.id, position=1, role=Author.USER, content="Hello?"
+        )
+        attach(session, chat.id, None, said)
         item = add_owned(session, UserItem, ItemCreate(name="A lamp"), owner=owner)
         skill = add_owned(session, UserSkill, SkillCreate(name="Light"), owner=owner)
         provision_diner(session, owner, email=None)
@@ -115,7 +120,7 @@ def _things(owner: UUID, book_id: UUID, job_id: UUID) -> dict[str, str]:
         found = {
             "user_id": owner, "uid": owner, "book_id": book_id, "job_id": job_id,
             "character_id": character.id, "session_id": chat.id, "item_id": item.id,
-            "skill_id": skill.id, "token_id": token.id,
+            "skill_id": skill.id, "token_id": token.id, "message_id": said.id,
             "schedule_id": weekly.id, "webhook_id": hook.id, "delivery_id": delivery.id,
         }  # fmt: skip
     return {name: str(one) for name, one in found.items()} | {

@@ -54,12 +54,13 @@ BUDGET = settings(
 def ask(operation: Any, url: str) -> None:
     @BUDGET
     @given(case=operation.as_strategy())
-    def run(case: schemathesis.Case) -> None:
+    def run(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(base_url=url, checks=CHECKS, timeout=10)
 
     run()
 
 
+@pytest.mark.timeout(60 * EXAMPLES)
 def test_no_request_breaks_it(served: str) -> None:
     problems: list[BaseException] = []
     for found in schema.get_all_operations():
