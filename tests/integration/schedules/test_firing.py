@@ -232,7 +232,7 @@ def test_the_upkeep_is_scheduled_once_and_runs() -> None:
         rows = keeping.list_schedules(session, owner=SYSTEM_USER_ID, before=None, limit=50)
     names = {row.name for row in rows}
     assert len(rows) == len(names)
-    assert {"upkeep.prune_jobs", "upkeep.prune_blobs"} <= names
+    assert names == {"upkeep.prune_jobs", "upkeep.prune_blobs", "books.sweep_indexes"}
 
     firing.tick(present() + timedelta(days=2))
     drain()
