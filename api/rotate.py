@@ -14,7 +14,7 @@ from models.webhooks.keeping import rotate_webhook_secrets
 BATCH = 100  # rows in one transaction: short locks
 
 
-KINDS = {"credential": rotate_credentials, "webhook's secret": rotate_webhook_secrets}
+KINDS = {"credential": rotate_credentials, "webhook secret": rotate_webhook_secrets}
 
 
 def main() -> int:

@@ -5,13 +5,13 @@ transaction ends with its connection, and the next one takes the schedule.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
 from config.db import transaction
@@ -27,6 +27,7 @@ from tasks.forms import UnknownPipeline
 from tasks.pipeline import REGISTRY, Pipeline, get_pipeline, get_startable
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 FIRES_PER_TICK = 200  # then the beat looks at its signals again
 SET_ASIDE_S = 60.0
@@ -123,36 +124,48 @@ def trigger(session: Session, row: Schedule) -> ScheduleFire:
     return fire
 
 
-def _fire_due(now: datetime | None) -> bool:
-    """Let one fire happen, or let missed ones go; say whether there was any."""
+def _happen(
+    take: Callable[[Session], tuple[Schedule, T] | None],
+    act: Callable[[Session, Schedule, T, DomainError | None], None],
+) -> bool:
+    """Take a schedule and let something happen with it; say whether there was one.
+
+    When that fails, everything is undone, and what `act` gets in a second transaction is why. One
+    schedule's fault must not keep the others from firing.
+    """
     taken: UUID | None = None
     refused: DomainError | None = None
-    for _ in range(2):  # once more, to note a refusal: what was begun with the job is undone
+    for _ in range(2):
         try:
             with transaction() as session:
                 _do_not_hang(session)
-                found = firing.take_due(session, list(REGISTRY), now)
+                found = take(session)
                 if found is None:
                     return refused is not None
-                row, at = found
-                refused = refused if row.id == taken else None
+                row, more = found
+                refused = refused if row.id == taken else None  # or somebody else was faster
                 taken = row.id
-                _fire(session, row, at, refused=refused)
+                act(session, row, more, refused)
             return True
         except DomainError as error:
             refused = error
-        except DBAPIError:
+        except (OperationalError, InterfaceError):
             raise  # for the beat: Postgres is away
-        except Exception:  # one schedule's fault must not keep the others from firing
-            logger.exception("Schedule %s could not fire; it is set aside", taken)
-            break
+        except Exception:  # whatever is wrong with one schedule
+            logger.exception("Schedule %s could not fire", taken)
+            refused = DomainError()
     if taken is not None:
         with transaction() as session:
             firing.set_aside(session, taken, for_s=SET_ASIDE_S)
     return True
 
 
-def _fire(session: Session, row: Schedule, now: datetime, *, refused: DomainError | None) -> None:
+def _fire_due(now: datetime | None) -> bool:
+    """Let one fire happen, or let missed ones go."""
+    return _happen(lambda session: firing.take_due(session, list(REGISTRY), now), _fire)
+
+
+def _fire(session: Session, row: Schedule, now: datetime, refused: DomainError | None) -> None:
     assert row.next_at is not None
     choice = firing.decide(row, now)
     if choice.missed:
@@ -178,20 +191,16 @@ def _outcome(
 
 def _fire_waiting() -> bool:
     """Start the job of a fire that has waited for the one before."""
-    with transaction() as session:
-        _do_not_hang(session)
-        found = firing.take_unblocked(session, list(REGISTRY))
-        if found is None:
-            return False
-        row, fire = found
-        pipeline = REGISTRY[row.pipeline]
-        try:
-            pipeline.parse(row.input)
-        except DomainError as error:
-            fire.status, fire.reason = FireStatus.FAILED, error.code
-        else:
-            _start(session, row, fire)
-    return True
+    return _happen(lambda session: firing.take_unblocked(session, list(REGISTRY)), _release)
+
+
+def _release(
+    session: Session, row: Schedule, fire: ScheduleFire, refused: DomainError | None
+) -> None:
+    if refused is not None:
+        fire.status, fire.reason = FireStatus.FAILED, refused.code
+    else:
+        _start(session, row, fire)
 
 
 def _start(session: Session, row: Schedule, fire: ScheduleFire) -> None:

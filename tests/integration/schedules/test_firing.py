@@ -132,6 +132,18 @@ def test_a_fire_behind_a_running_job_waits_for_its_end() -> None:
     assert fires("waiting") == []
 
 
+def test_a_waiting_fire_that_is_refused_makes_room_for_the_next() -> None:
+    schedule_id = schedule(MARCH, every_s=60, overlap="queue")
+    live(MARCH, MARCH + timedelta(minutes=3), timedelta(seconds=5))
+    with transaction() as session:
+        session.get_one(Schedule, schedule_id).input = {"count": "many"}
+    end_jobs()
+
+    firing.tick(MARCH + timedelta(minutes=3))
+
+    assert (len(fires()), len(fires("failed")), len(fires("waiting"))) == (1, 2, 0)
+
+
 def test_jitter_delays_each_fire_by_its_own_time() -> None:
     schedule(MARCH, every_s=600, jitter_s=300, overlap="allow")
     until = MARCH + timedelta(hours=2)
@@ -208,7 +220,7 @@ def test_a_fault_of_one_schedule_does_not_keep_others_from_firing(
     firing.tick(MARCH + timedelta(seconds=60))
 
     assert fires() == [MARCH + timedelta(seconds=60)]
-    assert "set aside" in caplog.text
+    assert "could not fire" in caplog.text
 
 
 def test_ticks_at_the_same_time_fire_once() -> None:
