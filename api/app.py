@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from api import accounts, admin, dining, edge, errors, jobs, ops
+from api import accounts, admin, dining, edge, errors, jobs, ops, schedules, webhooks
 from api.books import cards, conversations, library, messages, replies
 from api.goals import articles, goals, plans, scheduler, talks, voice
 from api.scenes import users as players
@@ -39,8 +39,8 @@ app = Guarded(
 )
 errors.install(app)
 for _router in (
-    ops.router, jobs.router, library.router, cards.router, conversations.router,
-    messages.router, replies.router,
+    ops.router, jobs.router, schedules.router, webhooks.router,
+    library.router, cards.router, conversations.router, messages.router, replies.router,
     accounts.router, players.auth, players.router,
     dining.accounts, dining.users,
     goals.router, plans.router, talks.router, articles.router,

@@ -12,9 +12,11 @@ from tasks.progress import Ask, Checkpoint, JobRef, Progress
 from tasks.streams import Tokens
 from tasks.tools import (
     LLM,
+    BlobPruner,
     Blobs,
     BookReader,
     Cache,
+    Courier,
     Documents,
     Embedder,
     Extractor,
@@ -66,9 +68,11 @@ TOOLS: dict[Any, Tool] = {
     Reranker: Tool("tasks.adapters.rerank:LiteLLMReranker"),
     Cache: Tool("tasks.adapters.cache:RedisCache"),
     Blobs: Tool("tasks.adapters.blobs:StoredBlobs"),
+    BlobPruner: Tool("tasks.adapters.blobs:StoredBlobs"),
     Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),
     Documents: Tool("tasks.adapters.documents:DocumentReader"),
     Fetch: Tool("tasks.adapters.fetch:GuardedFetch"),
+    Courier: Tool("tasks.adapters.webhooks:SignedCourier"),
     Mail: Tool("tasks.adapters.mail:SmtpMail"),
     Speech: Tool("tasks.adapters.speech:Deepgram"),
     Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),

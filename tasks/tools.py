@@ -6,12 +6,14 @@ are imported by path when a worker first needs one (`tasks.toolbox`), so the API
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, Protocol, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel
 
 from models.accounts.mail import Letter
 from models.blobs import Blob
 from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
+from models.webhooks.tables import Outcome
 from tasks.documents import Documents
 from tasks.progress import Ask, Checkpoint, JobRef, Progress
 from tasks.search import Embedder, EmbeddingModel, Hit, Keywords, Passage, Reranker, Vectors
@@ -118,6 +120,16 @@ class Blobs(Protocol):
         ...
 
 
+class BlobPruner(Protocol):
+    """Removes from the blob store what nobody needs."""
+
+    def prune(self, progress: Callable[[int, int, str], None]) -> int:
+        """Delete old blobs without a claim on them; return how many. Safe to repeat.
+
+        `progress(done, total, message)` counts blobs. Raises Unavailable."""
+        ...
+
+
 class Cache(Protocol):
     """What may be forgotten at any time, so nothing has to be computed or paid for twice."""
 
@@ -137,6 +149,14 @@ class Fetch(Protocol):
         """Return the body. `progress(done_bytes, total_bytes)`; total 0 when unknown.
 
         Raises FetchRefused (terminal: private address, too large, not found …), Unavailable."""
+        ...
+
+
+class Courier(Protocol):
+    """Messages to webhooks, signed, through the guarded client."""
+
+    def deliver(self, delivery_id: UUID) -> Outcome:
+        """Send a delivery once and return what came of it, also when that is nothing good."""
         ...
 
 
@@ -201,11 +221,13 @@ class BookReader(Protocol):
 __all__ = [
     "LLM",
     "Ask",
+    "BlobPruner",
     "Blobs",
     "BookReader",
     "Cache",
     "Checkpoint",
     "Completion",
+    "Courier",
     "Documents",
     "Embedder",
     "EmbeddingModel",

@@ -49,6 +49,7 @@ from models.accounts.tokens import (
 from models.accounts.trust import (
     GUEST_USER_ID,
     LOCAL_USER_ID,
+    SYSTEM_USER_ID,
     UnknownUser,
     is_active,
     provision_user,
@@ -64,6 +65,7 @@ from models.accounts.verification import (
 __all__ = [
     "GUEST_USER_ID",
     "LOCAL_USER_ID",
+    "SYSTEM_USER_ID",
     "AccessToken",
     "AuditEntry",
     "Credentials",

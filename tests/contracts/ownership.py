@@ -52,6 +52,8 @@ SAY = {
     "user_id": "{asker}", "character_id": "{character_id}", "book_id": "{book_id}",
     "session_id": "{session_id}", "user_message": "Hello?",
 }  # fmt: skip
+WEEKLY = {"name": "Weekly", "pipeline": "tests.fan", "cron": "0 8 * * MON"}
+HOOK = {"url": "https://hooks.example/a", "every_job": False}
 NAMED = {"json": {"name": "A thing"}}
 
 TASK = {"json": {"title": "Run", "scheduled_at": "2040-07-02T10:00:00Z"}}
@@ -86,6 +88,27 @@ DECISIONS: dict[str, Decision] = {
     "POST /jobs/{job_id}/retry": Owned(owner=202),
     "POST /jobs/{job_id}/fork": Owned(owner=202, send={"json": {"step": "open_edition"}}),
     "POST /jobs/{job_id}/answer": Owned(owner=409, send={"json": {"step": "x", "value": 1}}),
+    # schedules
+    "GET /schedules": Mine(),
+    "POST /schedules": Mine(owner=201, send={"json": WEEKLY}),
+    "GET /schedules/{schedule_id}": Owned(),
+    "PATCH /schedules/{schedule_id}": Owned(send={"json": {"every_s": 60}}),
+    "DELETE /schedules/{schedule_id}": Owned(owner=204),
+    "POST /schedules/{schedule_id}/pause": Owned(),
+    "POST /schedules/{schedule_id}/resume": Owned(),
+    "POST /schedules/{schedule_id}/trigger": Owned(owner=202),
+    "GET /schedules/{schedule_id}/upcoming": Owned(),
+    "GET /schedules/{schedule_id}/fires": Owned(),
+    # webhooks
+    "GET /webhooks": Mine(),
+    "POST /webhooks": Mine(owner=201, send={"json": HOOK}),
+    "GET /webhooks/{webhook_id}": Owned(),
+    "PATCH /webhooks/{webhook_id}": Owned(send={"json": {"description": "Ours"}}),
+    "DELETE /webhooks/{webhook_id}": Owned(owner=204),
+    "POST /webhooks/{webhook_id}/rotate": Owned(send={"json": {}}),
+    "GET /webhooks/{webhook_id}/deliveries": Owned(),
+    "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": Owned(owner=202),
+    "POST /jobs/{job_id}/webhooks": Owned(owner=204, send={"json": {"webhook_id": "{webhook_id}"}}),
     # books
     "GET /books": Mine(),
     "POST /books": Mine(owner=201, send=BOOK),

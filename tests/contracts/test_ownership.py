@@ -31,9 +31,14 @@ from models.goals.todo import TaskCreate, add_task
 from models.goals.versions import Planned, keep_plan
 from models.jobs import lifecycle
 from models.scenes.users import ItemCreate, SkillCreate, UserItem, UserSkill, add_owned
+from models.schedules.keeping import keep_schedule
+from models.schedules.tables import ScheduleCreate
+from models.webhooks.deliveries import list_deliveries
+from models.webhooks.keeping import keep_webhook, name_webhook
+from models.webhooks.tables import WebhookCreate
 from pipelines.goals.plan import begin
 from tests import inline
-from tests.contracts.ownership import BOOK, DECISIONS, Mine, Open, Owned, Service
+from tests.contracts.ownership import BOOK, DECISIONS, HOOK, WEEKLY, Mine, Open, Owned, Service
 
 SERVICE = {"X-Service-Token": "secret-of-the-service"}
 MOUNTS = {"/admin"}
@@ -119,6 +124,12 @@ def _things(owner: UUID, book_id: UUID, job_id: UUID) -> dict[str, str]:
         )  # so that one id stands for both kinds of sessions
         run = TaskCreate(title="Run", scheduled_at=datetime(2040, 7, 2, 10, tzinfo=UTC))
         task = add_task(session, run, owner=owner, time_zone="UTC")
+        weekly = keep_schedule(
+            session, ScheduleCreate.model_validate(WEEKLY), input={"count": 1}, owner=owner
+        )
+        hook, _ = keep_webhook(session, WebhookCreate.model_validate(HOOK), owner=owner)
+        name_webhook(session, job_id, hook)
+        (delivery,) = list_deliveries(session, hook, status=None, before=None, limit=1)
         (token,) = list_tokens(session, owner=owner)
         goal, talk = _goal_and_talk(session, owner)
         found = {
@@ -126,6 +137,7 @@ def _things(owner: UUID, book_id: UUID, job_id: UUID) -> dict[str, str]:
             "character_id": character.id, "session_id": chat.id, "item_id": item.id,
             "skill_id": skill.id, "token_id": token.id, "message_id": said.id,
             "goal_id": goal.id, "conversation_id": talk.id, "event_id": task.id,
+            "schedule_id": weekly.id, "webhook_id": hook.id, "delivery_id": delivery.id,
         }  # fmt: skip
     return {name: str(one) for name, one in found.items()} | {
         "pipeline": "tests.fan",
