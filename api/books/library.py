@@ -12,7 +12,8 @@ from api.deps import UPLOAD, Limit, Owner, SessionDep
 from api.dialects import speaking
 from api.jobs import IdempotencyKey
 from config.blobs import BlobStore
-from config.settings import ExtractorChoice, listed, settings
+from config.products import ExtractorChoice
+from config.settings import listed, settings
 from models.blobs import hold_blob, release_blobs
 from models.books.library import (
     Book,

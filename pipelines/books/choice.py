@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from config.settings import ExtractorChoice, settings
+from config.products import ExtractorChoice
+from config.settings import settings
 from models.jobs import nodes
 
 QUEUE = "booknlp"

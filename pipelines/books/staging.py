@@ -5,7 +5,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
-from config.settings import ExtractorChoice, settings
+from config.products import ExtractorChoice
+from config.settings import settings
 from models.blobs import Blob
 from models.books.library import open_version
 from models.documents import stage

@@ -8,8 +8,9 @@ from ssl import SSLContext
 
 import httpx
 
+from config.products import DeepgramSettings
 from config.retry_after import retry_after_s
-from config.settings import DeepgramSettings, settings
+from config.settings import settings
 from models.errors import Unavailable
 from models.goals.voice import SpeechNotConfigured
 from tasks.refusals import SpeechRefused

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from config.db import connection, transaction
-from config.settings import DeepgramSettings, VoiceSettings, settings
+from config.products import DeepgramSettings, VoiceSettings
+from config.settings import settings
 from models.accounts import provision_user, trusted_id
 from tests import inline
 from tests.scripted_deepgram import KEY, ScriptedDeepgram

@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from config.crypto import Mailbox, Unsealable, seal_for
-from config.settings import DeepgramSettings
+from config.products import DeepgramSettings
 from models.goals.voice import SpeechNotConfigured
 from pipelines.goals.open_voice_session import OpenVoiceSession, grant
 from tasks.adapters.speech import Deepgram
