@@ -20,8 +20,11 @@ broker_transport_options = {
 broker_pool_limit = 100  # opened when needed; each thread of Flower holds two, with 4 it hangs
 task_publish_retry = False  # a hint that cannot be sent is sent by the dispatcher
 
-# One queue per resource: threads that wait, processes that compute, people who watch.
-task_queues = tuple(Queue(name, Exchange(name), name) for name in ("io", "cpu", "stream"))
+# One queue per resource: threads that wait, processes that compute, people who watch; the last one
+# gets work only while a worker for it lives, and no worker of the Procfile does.
+task_queues = tuple(
+    Queue(name, Exchange(name), name) for name in ("io", "cpu", "stream", "booknlp")
+)
 task_default_queue = "io"
 task_create_missing_queues = True
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from api import accounts, admin, dining, edge, errors, jobs, ops
-from api.books import conversations, library
-from api.goals import articles, feeds, goals, plans, talks
+from api import accounts, admin, dining, edge, errors, jobs, ops, schedules, webhooks
+from api.books import cards, conversations, library, messages, replies
+from api.goals import articles, feeds, goals, plans, scheduler, talks, voice
 from api.scenes import users as players
 from api.streams import Hub
 from config import logging
@@ -39,10 +39,12 @@ app = Guarded(
 )
 errors.install(app)
 for _router in (
-    ops.router, jobs.router, library.router, conversations.router,
+    ops.router, jobs.router, schedules.router, webhooks.router,
+    library.router, cards.router, conversations.router, messages.router, replies.router,
     accounts.router, players.auth, players.router,
     dining.accounts, dining.users,
     goals.router, plans.router, feeds.router, talks.router, articles.router,
+    scheduler.router, voice.router,
 ):  # fmt: skip
     app.include_router(_router)
 admin.mount(app)

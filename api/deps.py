@@ -4,7 +4,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -22,12 +22,13 @@ from models.accounts import (
     InvalidServiceToken,
     InvalidToken,
     Role,
+    UnknownUser,
     User,
     is_active,
     provision_user,
     require_role,
     trusted_id,
-    user_of_token,
+    user_of_bearer,
 )  # fmt: skip
 from models.errors import Unauthorized
 
@@ -132,12 +133,12 @@ ClaimsDep = Annotated[Claims, Depends(_claims)]
 def identify(session: Session, claims: Claims) -> User:
     """Return who is asking.
 
-    In this order: bearer token; service token with `X-User-ID`; under TRUST_GATEWAY that header or
-    the body's `user_id`; on the local stack the one local user; under GUEST_ACCESS, at the doors of
-    scenes, the guest. Raises Unauthorized.
+    In this order: bearer token (ours, or a JWT of AUTH_JWT_…); service token with `X-User-ID`;
+    under TRUST_GATEWAY that header or the body's `user_id`; on the local stack the one local user;
+    under GUEST_ACCESS, at the doors of scenes, the guest. Raises Unauthorized.
     """
     if claims.authorization is not None:
-        user = user_of_token(session, _bearer(claims.authorization))
+        user = user_of_bearer(session, _bearer(claims.authorization))
         named = (claims.user_header, claims.body_user)
         if any(one and trusted_id(one) != user.id for one in named):
             raise Unauthorized("The request names another user than the token.")
@@ -154,6 +155,24 @@ def identify(session: Session, claims: Claims) -> User:
     if settings.guest_access and claims.guests_welcome:
         return provision_user(session, GUEST_USER_ID)
     raise Unauthorized()
+
+
+def identify_known(session: Session, claims: Claims) -> User:
+    """Return the same where a document says "unknown user": who is vouched for has an account.
+
+    A bearer token outweighs the body's `user_id`. Raises UnknownUser, Unauthorized.
+    """
+    if claims.authorization is not None:
+        return identify(session, replace(claims, body_user=None))
+    if claims.service_token is not None:
+        calling_service(claims.service_token)
+    believed = claims.service_token is not None or settings.trust_gateway
+    if believed and claims.claimed is not None:
+        named = trusted_id(claims.claimed)
+        is_local = settings.environment == "local" and named == LOCAL_USER_ID
+        if not is_local and session.get(User, named) is None:
+            raise UnknownUser()
+    return identify(session, claims)
 
 
 def current_user(session: SessionDep, claims: ClaimsDep) -> User:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import limits
 from api.caller import address_of
 from api.errors import refuse_early
+from api.metrics import request_counted
 from config.logging import about
 from config.settings import Settings, listed, settings
 from models.errors import Busy, Invalid
@@ -96,12 +97,13 @@ class Edge:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answered = MutableHeaders(scope=message)
+                answered.status = message["status"]
+                told = MutableHeaders(scope=message)
                 for name, value in (headers | scope["state"].get("rate", {})).items():
-                    answered.setdefault(name, value)
+                    told.setdefault(name, value)
             await send(message)
 
-        with about(request=request_id):
+        with about(request=request_id), request_counted(scope) as answered:
             if _is_ours(URL(scope=scope).hostname or ""):
                 await self.app(scope, receive, with_headers)
             else:

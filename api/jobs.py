@@ -25,6 +25,7 @@ from models.jobs.queries import (
     list_steps,
 )  # fmt: skip
 from models.jobs.tables import Job, JobStatus
+from models.webhooks.keeping import get_webhook, name_webhook
 from pipelines import REGISTRY, get_pipeline, get_startable, tell_after_commit
 
 router = APIRouter(tags=["jobs"], **speaking("engine"))
@@ -98,7 +99,12 @@ def list_pipelines() -> list[PipelinePublic]:
 
 
 def _start(
-    pipeline: str, input: dict[str, Any], owner: UUID, key: str | None, priority: int
+    pipeline: str,
+    input: dict[str, Any],
+    owner: UUID,
+    key: str | None,
+    priority: int,
+    webhook: UUID | None,
 ) -> tuple[JobPublic, bool]:
     operation = get_startable(pipeline)
     with transaction() as session:
@@ -109,7 +115,10 @@ def _start(
         }
         if key and (old := idempotency.replay(session, key=key, **scope)):
             return describe(session, old), True
+        named = get_webhook(session, webhook, owner=owner) if webhook else None
         job = operation.start(session, operation.parse(input), owner=owner, priority=priority)
+        if named:
+            name_webhook(session, job.id, named)
         if key:
             idempotency.remember(session, key=key, job_id=job.id, **scope)
         return describe(session, job), False
@@ -122,11 +131,12 @@ async def start_job(
     input: Annotated[dict[str, Any], Body(default_factory=dict)],
     idempotency_key: IdempotencyKey = None,
     priority: Annotated[int, Query(ge=-100, le=100)] = 0,
+    webhook: Annotated[UUID | None, Query(description="One of yours, to be told of it.")] = None,
     prefer: Annotated[str | None, Header(description="`wait=n`: for the end, n seconds.")] = None,
 ) -> Response:
     """Start a long operation. Follow it at `Location`."""
     job, replayed = await run_in_threadpool(
-        _start, pipeline, input, owner, idempotency_key, priority
+        _start, pipeline, input, owner, idempotency_key, priority, webhook
     )
     wait = re.fullmatch(r"wait=(\d{1,3})", prefer or "")
     if wait:

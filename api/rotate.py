@@ -1,7 +1,7 @@
-"""`python -m api.rotate`: seals every stored credential with the newest of `SECRET_KEYS`.
+"""`python -m api.rotate`: seals every credential and webhook's secret with the newest key.
 
-Run it after putting a new key in front and restarting; then the older keys can be dropped. Safe to
-repeat, and to run while the platform works.
+The keys are those of `SECRET_KEYS`. Run it after putting a new one in front and restarting; then
+the older ones can be dropped. Safe to repeat, and to run while the platform works.
 """
 
 import sys
@@ -9,22 +9,30 @@ from uuid import UUID
 
 from config.db import transaction
 from models.credentials import rotate_credentials
+from models.webhooks.keeping import rotate_webhook_secrets
 
 BATCH = 100  # rows in one transaction: short locks
 
 
+KINDS = {"credential": rotate_credentials, "webhook secret": rotate_webhook_secrets}
+
+
 def main() -> int:
     """Rotate all; returns 1 when there were some that no key opens."""
+    return max([_rotate(kind) for kind in KINDS])
+
+
+def _rotate(kind: str) -> int:
     done, lost, after = 0, list[UUID](), None
     while True:
         with transaction() as session:
-            batch = rotate_credentials(session, after=after, limit=BATCH)
+            batch = KINDS[kind](session, after=after, limit=BATCH)
         if batch.last is None:
             break
         done, lost, after = done + batch.done, lost + batch.lost, batch.last
-    sys.stdout.write(f"{done} credentials are sealed with the newest key.\n")
+    sys.stdout.write(f"{done} {kind}s are sealed with the newest key.\n")
     for one in lost:
-        sys.stderr.write(f"No key opens credential {one}: its owner must enter it again.\n")
+        sys.stderr.write(f"No key opens {kind} {one}: its owner must make a new one.\n")
     return 1 if lost else 0
 
 

@@ -27,6 +27,11 @@ def _problems(configured: Settings) -> Iterator[str]:
         yield f"Each of SECRET_KEYS needs {KEY_LENGTH} random characters."
     if token and len(token) < KEY_LENGTH:
         yield f"SERVICE_TOKEN needs {KEY_LENGTH} random characters; empty, it lets nobody in."
+    shared = configured.auth.jwt_secret.get_secret_value()
+    if shared and len(shared) < KEY_LENGTH:
+        yield f"AUTH_JWT_SECRET needs {KEY_LENGTH} characters; empty, its tokens are refused."
+    if configured.auth.jwt_jwks_url.startswith("http:"):
+        yield "AUTH_JWT_JWKS_URL must be https: whoever changes its keys on the way is anybody."
     if configured.trust_gateway and not configured.trust_gateway_acknowledged:
         yield (
             "TRUST_GATEWAY believes whatever X-User-ID says: set TRUST_GATEWAY_ACKNOWLEDGED=true "

@@ -3,15 +3,17 @@
 import os
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr, StringConstraints
+from pydantic import SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-class Group(BaseModel):
-    """A group of settings that share a prefix, with whoever else uses it (`WEB_CONCURRENCY`)."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
+from config.group import Group
+from config.products import (
+    BookNLPSettings,
+    BooksSettings,
+    DeepgramSettings,
+    GoalsSettings,
+    VoiceSettings,
+)  # fmt: skip
 
 DEVELOPMENT_KEY = "development-only-secret-key-of-longrun"
 
@@ -41,6 +43,22 @@ class BrokerSettings(Group):
     """Where Celery's messages travel, when not through Redis."""
 
     url: str = ""
+
+
+class QdrantSettings(Group):
+    """The Qdrant server that holds the vectors. Without one, Postgres does."""
+
+    url: str = ""  # a port that is not named is 6333
+    api_key: SecretStr = SecretStr("")
+    timeout_s: int = 10
+
+
+class TypesenseSettings(Group):
+    """The Typesense servers that hold the words. Without them, Postgres does."""
+
+    url: str = ""  # the nodes of a cluster between commas; a port that is not named is 8108
+    api_key: SecretStr = SecretStr("")
+    timeout_s: float = 10.0
 
 
 class BlobSettings(Group):
@@ -206,25 +224,17 @@ class SmtpSettings(Group):
     timeout_s: float = 30.0
 
 
-class BooksSettings(Group):
-    """How a book is read in."""
+class AuthSettings(Group):
+    """An issuer of JWTs whose word is believed about who somebody is, as Supabase is.
 
-    cast_size: int = 12  # characters given a voice
-    min_mentions: int = 5
-    chunk_tokens: int = 400
-    chunk_overlap_tokens: int = 60
-    top_k: int = 8
-    history_messages: int = 10
+    With a secret its HS256 tokens are accepted, with the address of its keys (JWKS) those signed
+    with one of them; with neither, none.
+    """
 
-
-class GoalsSettings(Group):
-    """What plans are grounded on."""
-
-    article_roots: str = ""  # folders whose articles may be ingested, between commas
-    chunk_chars: int = 2000
-    chunk_overlap_chars: int = 200
-    top_k: int = 5
-    threshold: float = 0.2  # cosine below which a passage says nothing about a goal
+    jwt_secret: SecretStr = SecretStr("")
+    jwt_jwks_url: str = ""
+    jwt_issuer: str = ""  # empty: whoever has the key
+    jwt_audience: str = "authenticated"  # empty: any
 
 
 class Settings(BaseSettings):
@@ -249,6 +259,8 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     broker: BrokerSettings = BrokerSettings()
+    qdrant: QdrantSettings = QdrantSettings()
+    typesense: TypesenseSettings = TypesenseSettings()
     blob: BlobSettings = BlobSettings()
     local: LocalSettings = LocalSettings()
     web: WebSettings = WebSettings()
@@ -266,7 +278,11 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     accounts: AccountsSettings = AccountsSettings()
     smtp: SmtpSettings = SmtpSettings()
+    auth: AuthSettings = AuthSettings()
+    deepgram: DeepgramSettings = DeepgramSettings()
+    voice: VoiceSettings = VoiceSettings()
     books: BooksSettings = BooksSettings()
+    booknlp: BookNLPSettings = BookNLPSettings()
     goals: GoalsSettings = GoalsSettings()
 
 

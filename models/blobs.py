@@ -8,7 +8,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, Session, SQLModel, select
 
 from config.blobs import Blob as Blob
+from config.blobs import BlobStore
 from models.base import now, timestamp
+from models.errors import NotFound
 
 
 class BlobRef(SQLModel, table=True):
@@ -21,6 +23,20 @@ class BlobRef(SQLModel, table=True):
     purpose: str = Field(primary_key=True)  # the id of the thing that needs it
     size_bytes: int
     created_at: datetime = timestamp(default_now=True)
+
+
+class BlobGone(NotFound):
+    """These bytes are no longer in the blob store."""
+
+    code = "blob_gone"
+
+
+def read_blob(key: str) -> bytes:
+    """Return a blob's bytes. Raises BlobGone."""
+    try:
+        return BlobStore().get(key)
+    except FileNotFoundError:
+        raise BlobGone() from None
 
 
 def hold_blob(session: Session, blob: Blob, *, owner: UUID, purpose: str) -> None:

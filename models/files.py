@@ -1,5 +1,9 @@
-"""Text files that people bring: which ones we take, and what they say."""
+"""Files that people bring: which ones we take, and what text files say."""
 
+import re
+import unicodedata
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -9,10 +13,23 @@ from models.errors import Unprocessable
 
 TEXT_SUFFIXES = (".txt", ".md")
 _PRINTABLE_SHARE = 0.95  # of the characters; below that the file is no text
+_PDF_HEADER_BYTES = 1024  # readers accept other bytes before %PDF within these
+_NAME_CHARS = 80  # of a file name that we make: far below every file system's limit
+
+
+class FileFormat(StrEnum):
+    """How a file holds its text."""
+
+    TEXT = "text"
+    EPUB = "epub"
+    PDF = "pdf"
+
+
+_FORMATS = {".epub": FileFormat.EPUB, ".pdf": FileFormat.PDF}
 
 
 class WrongFileType(Unprocessable):
-    """Only .txt and .md files can be read."""
+    """Files of this type cannot be read."""
 
     code = "wrong_file_type"
 
@@ -35,15 +52,57 @@ class NotText(Unprocessable):
     code = "not_text"
 
 
-def check_file_name(name: str) -> None:
-    """Raise WrongFileType unless `name` (a file's name, or an address's path) is a text file's."""
-    if PurePosixPath(name).suffix.lower() not in TEXT_SUFFIXES:
-        raise WrongFileType(name=name[-120:])
+class DocumentBroken(Unprocessable):
+    """The file is damaged, or not what its name says."""
+
+    code = "document_broken"
 
 
-def check_file_url(url: str) -> None:
-    """Raise WrongFileType unless the *path* of `url` is a text file's; a query does not count."""
-    check_file_name(urlsplit(url).path)
+class DocumentProtected(Unprocessable):
+    """The file is encrypted or under copy protection; bring one that is not."""
+
+    code = "document_protected"
+
+
+class DocumentTooLarge(Unprocessable):
+    """The file unpacks to more than any book."""
+
+    code = "document_too_large"
+
+
+class DocumentWithoutText(Unprocessable):
+    """The file holds pictures of pages, but no text."""
+
+    code = "document_without_text"
+
+
+def format_of(name: str, suffixes: Sequence[str] = TEXT_SUFFIXES) -> FileFormat:
+    """Return the format of a file by its name, or an address's path.
+
+    Raises WrongFileType unless it ends in one of `suffixes`.
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix not in suffixes:
+        allowed = " and ".join(filter(None, [", ".join(suffixes[:-1]), suffixes[-1]]))
+        raise WrongFileType(f"Only {allowed} files can be read.", name=name[-120:])
+    return _FORMATS.get(suffix, FileFormat.TEXT)
+
+
+def format_of_url(url: str, suffixes: Sequence[str] = TEXT_SUFFIXES) -> FileFormat:
+    """Return the format by the *path* of `url`; a query does not count. Raises WrongFileType."""
+    return format_of(urlsplit(url).path, suffixes)
+
+
+def check_content(data: bytes, file_format: FileFormat) -> None:
+    """Look whether a file can be what its name says. Raises EmptyFile, NotText, DocumentBroken."""
+    if file_format is FileFormat.TEXT:
+        decode(data)
+        return
+    if not data.strip():
+        raise EmptyFile()
+    pdf, epub = b"%PDF-" in data[:_PDF_HEADER_BYTES], data.startswith(b"PK\x03\x04")
+    if not (pdf if file_format is FileFormat.PDF else epub):
+        raise DocumentBroken(f"The file is no {file_format.upper()}.")
 
 
 def decode(data: bytes) -> str:
@@ -65,3 +124,9 @@ def decode(data: bytes) -> str:
     if not text.strip():
         raise EmptyFile()
     return text
+
+
+def safe_name(name: str) -> str:
+    """Return a file name of plain letters, digits and `_` for whatever somebody is called."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9]+", "_", plain).strip("_")[:_NAME_CHARS] or "character"

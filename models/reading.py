@@ -149,6 +149,7 @@ class Tie(_Record):
     turns: int = 0  # consecutive turns of dialogue
     address: int = 0  # one speaks to the other by name
     kin: dict[str, int] = {}  # "sister", "his wife" … → how often
+    chapters: list[int] = []  # where the two are tied, in order
 
 
 class ChapterReading(_Record):

@@ -5,6 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from itertools import pairwise
 
+from models.markdown import find_marked, without_marks
 from models.reading import Chapter
 
 # The markers of Project Gutenberg, in the wordings used since 1991.
@@ -101,10 +102,13 @@ class _Heading:
 
 
 def normalise(raw: str) -> str:
-    """Return the text with plain line ends, composed characters and no licence around it."""
+    """Return the text with plain line ends, composed characters and no licence around it.
+
+    Of Markdown, the headings stay.
+    """
     text = raw.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n")
     text = _CONTROL.sub("", unicodedata.normalize("NFC", text)).replace("\xa0", " ")
-    return _cut_licence(text).strip("\n") + "\n"
+    return _cut_licence(without_marks(text)).strip("\n") + "\n"
 
 
 def _cut_licence(text: str) -> str:
@@ -123,7 +127,7 @@ def find_chapters(text: str) -> list[Chapter]:
 
     A title page is left out; everything after the first heading belongs to some chapter.
     """
-    headings = _merge_outer(_drop_contents(_find_headings(text), len(text)))
+    headings = _headings(text)
     if not headings:
         return _pieces(text, 0, len(text), 0)
     chapters: list[Chapter] = []
@@ -137,7 +141,24 @@ def find_chapters(text: str) -> list[Chapter]:
     return chapters
 
 
+def count_headings(text: str) -> int:
+    """Return how many chapters the headings of a normalised text make."""
+    return len(_headings(text))
+
+
+def _headings(text: str) -> list[_Heading]:
+    return _merge_outer(_drop_contents(_find_headings(text), len(text)))
+
+
 def _find_headings(text: str) -> list[_Heading]:
+    marked = find_marked(text)
+    if marked:
+        top = min(mark.level for mark in marked)
+        several = any(mark.level > top for mark in marked)
+        return [
+            _Heading("part" if several and mark.level == top else "marked", str(n), *mark[1:])
+            for n, mark in enumerate(marked)
+        ]
     found = [_heading(m, m["kind"].lower()) for m in _NAMED.finditer(text) if _stands_alone(m)]
     found += [_heading(m, m["kind"].lower()) for m in _SOLO.finditer(text) if _stands_alone(m)]
     if not any(not h.outer for h in found):

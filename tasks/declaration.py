@@ -34,6 +34,7 @@ class StepOptions:
     queue: str = "io"
     max_attempts: int = 4
     idle_s: float | None = None
+    dispensable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +88,20 @@ class Spec:
 
 
 def step(
-    *, queue: str = "io", max_attempts: int = 4, idle_s: float | None = None
+    *,
+    queue: str = "io",
+    max_attempts: int = 4,
+    idle_s: float | None = None,
+    dispensable: bool = False,
 ) -> Callable[[F], F]:
     """Set a step's options. The function itself stays plain and can be called in tests.
 
     `idle_s`: seconds without progress after which the step is taken back and run elsewhere.
+    `dispensable`: it is planned only where a worker for it lives: without one, nothing is missing.
     """
 
     def mark(function: F) -> F:
-        function.__step__ = StepOptions(queue, max_attempts, idle_s)  # type: ignore[attr-defined]
+        function.__step__ = StepOptions(queue, max_attempts, idle_s, dispensable)  # type: ignore[attr-defined]
         return function
 
     return mark

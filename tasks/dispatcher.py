@@ -8,31 +8,27 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError
 
-from config.blobs import BlobStore
-from config.db import connection, transaction
+from config.db import connection
 from config.redis import announce
 from config.settings import settings
-from models import blobs
-from models.jobs import dispatch, lifecycle, nodes, retention, transitions
+from models.jobs import dispatch, lifecycle, nodes, transitions
 from models.jobs.claims import Superseded
 from models.jobs.plan import Json, NewStep
-from tasks import publisher
+from tasks import outbox, publisher
 from tasks.node import direct_engine
 from tasks.pipeline import REGISTRY
 
 logger = logging.getLogger(__name__)
 
 WAKE_CHANNEL = "longrun_due"
+WEBHOOKS_EVERY_S = 1.0
 VERSIONS_EVERY_S = 5.0  # look for jobs whose pipeline nobody knows any more
-PRUNE_EVERY_S = 60.0
-BLOBS_EVERY_S = 3600.0
 
 WORKER_LOST: Json = {"code": "worker_lost", "message": "The worker that ran this step is gone."}
 IDLE: Json = {"code": "idle", "message": "The step showed no progress for longer than it may."}
@@ -92,11 +88,10 @@ class Dispatcher(threading.Thread):
         slots = nodes.slots(live)
         _resend_lost_hints(slots)
         publish_due(slots)
+        self._every("webhooks", WEBHOOKS_EVERY_S, outbox.send_due)
         self._every("versions", VERSIONS_EVERY_S, lambda: _end_unknown(live))
-        self._every("prune", PRUNE_EVERY_S, retention.prune_in_batches)
-        self._every("blobs", BLOBS_EVERY_S, prune_blobs)
 
-    def _every(self, name: str, period_s: float, act: Callable[[], None]) -> None:
+    def _every(self, name: str, period_s: float, act: Callable[[], object]) -> None:
         at = time.monotonic()
         if at - self._last.setdefault(name, at) >= period_s:
             self._last[name] = at
@@ -190,14 +185,3 @@ def _end_unknown(live: list[Row[Any]]) -> None:
         unknown = dispatch.unknown_jobs(conn, known)
     for job_id in unknown:
         stop_job(job_id, CHANGED)
-
-
-def prune_blobs() -> None:
-    """Delete blobs that nobody has needed for a day."""
-    store = BlobStore()
-    stored = store.keys()
-    with transaction() as session:
-        old = timedelta(hours=settings.blob.unreferenced_hours)
-        unneeded = blobs.unreferenced(session, stored, older_than=old)
-    for key in unneeded:
-        store.delete(key)

@@ -98,6 +98,12 @@ def reserve(queue_name: str) -> bool:
     return free > 0
 
 
+def forget_room() -> None:
+    """Reserve nothing before somebody has looked again: this is another database."""
+    if _current is not None:
+        _current.room, _current.limits, _current.read_at = {}, {}, -math.inf
+
+
 def submit(wanted: Iterable[Hint | UUID]) -> None:
     """Have hints, or these steps' hints, sent soon. Never blocks, never raises."""
     _ask(wanted)

@@ -30,7 +30,31 @@ class BlobMissing(NotFound):
     code = "blob_missing"
 
 
+class IndexRefused(Unprocessable):
+    """The search index will not take this request."""
+
+    code = "index_refused"
+
+
 class MailRefused(Unprocessable):
     """The mail server will not take this mail."""
 
     code = "mail_refused"
+
+
+class BookNLPFailed(Unprocessable):
+    """BookNLP could not read this book."""
+
+    code = "booknlp_failed"
+
+
+class BookNLPUnfit(Unprocessable):
+    """BookNLP cannot work on this machine."""
+
+    code = "booknlp_unfit"
+
+
+class SpeechRefused(Unprocessable):
+    """The speech server will not give us a token."""
+
+    code = "speech_refused"

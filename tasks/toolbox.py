@@ -7,17 +7,24 @@ from typing import Any
 
 from sqlmodel import Session
 
+from config.settings import settings
 from tasks.progress import Ask, Checkpoint, JobRef, Progress
 from tasks.streams import Tokens
 from tasks.tools import (
     LLM,
+    BlobPruner,
     Blobs,
+    BookReader,
     Cache,
+    Courier,
+    Documents,
     Embedder,
     Extractor,
     Fetch,
     Keywords,
     Mail,
+    Reranker,
+    Speech,
     Structured,
     Tokenizer,
     Vectors,
@@ -42,18 +49,34 @@ def _instance(path: str) -> Any:
     return getattr(import_module(module), name)()
 
 
+VECTORS = (
+    "tasks.adapters.vectors_qdrant:QdrantVectors"
+    if settings.qdrant.url
+    else "tasks.adapters.vectors:PgVectors"
+)
+KEYWORDS = (
+    "tasks.adapters.keywords_typesense:TypesenseKeywords"
+    if settings.typesense.url
+    else "tasks.adapters.keywords:PgKeywords"
+)
 TOOLS: dict[Any, Tool] = {
     LLM: Tool("tasks.adapters.llm:LiteLLM"),
     Structured: Tool("tasks.adapters.llm:LiteLLM"),
     Embedder: Tool("tasks.adapters.embeddings:LiteLLMEmbedder"),
-    Vectors: Tool("tasks.adapters.vectors:PgVectors"),
-    Keywords: Tool("tasks.adapters.keywords:PgKeywords"),
+    Vectors: Tool(VECTORS),
+    Keywords: Tool(KEYWORDS),
+    Reranker: Tool("tasks.adapters.rerank:LiteLLMReranker"),
     Cache: Tool("tasks.adapters.cache:RedisCache"),
     Blobs: Tool("tasks.adapters.blobs:StoredBlobs"),
+    BlobPruner: Tool("tasks.adapters.blobs:StoredBlobs"),
     Tokenizer: Tool("tasks.adapters.tokenizer:TiktokenTokenizer"),
+    Documents: Tool("tasks.adapters.documents:DocumentReader"),
     Fetch: Tool("tasks.adapters.fetch:GuardedFetch"),
+    Courier: Tool("tasks.adapters.webhooks:SignedCourier"),
     Mail: Tool("tasks.adapters.mail:SmtpMail"),
+    Speech: Tool("tasks.adapters.speech:Deepgram"),
     Extractor: Tool("tasks.adapters.extractors.builtin:BuiltinExtractor"),
+    BookReader: Tool("tasks.adapters.extractors.booknlp.adapter:BookNLPReader"),
 }
 
 # What the engine itself hands to a step: made anew for each attempt.

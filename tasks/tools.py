@@ -6,13 +6,17 @@ are imported by path when a worker first needs one (`tasks.toolbox`), so the API
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, Protocol, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel
 
 from models.accounts.mail import Letter
 from models.blobs import Blob
 from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
+from models.webhooks.tables import Outcome
+from tasks.documents import Documents
 from tasks.progress import Ask, Checkpoint, JobRef, Progress
+from tasks.search import Embedder, EmbeddingModel, Hit, Keywords, Passage, Reranker, Vectors
 from tasks.streams import Tokens
 
 Purpose = Literal["chat", "analysis", "rewrite", "plan"]
@@ -96,106 +100,6 @@ class Structured(Protocol):
         ...
 
 
-class EmbeddingModel(BaseModel):
-    """Which model made some vectors, and their length."""
-
-    name: str
-    dimension: int
-
-
-class Embedder(Protocol):
-    """Turns texts into vectors."""
-
-    def model(self) -> EmbeddingModel:
-        """Return the configured model and its dimension."""
-        ...
-
-    def embed(self, texts: Sequence[str], *, model: str | None = None) -> list[list[float]]:
-        """Return `(n, d)` vectors of unit length, in order, by `model` (default: configured).
-
-        Raises Unavailable, Refused."""
-        ...
-
-
-class Passage(BaseModel):
-    """A piece of a text that can be found again. `id` is derived, so storing twice is harmless."""
-
-    id: str
-    text: str
-    index: int  # place in the text, from 0
-    meta: dict[str, int | float | str | bool] = {}
-
-
-class Hit(BaseModel):
-    """A passage that was found. A higher score is nearer."""
-
-    passage: Passage
-    score: float
-
-
-class Vectors(Protocol):
-    """Semantic search over named collections."""
-
-    def create(self, collection: str, dimension: int) -> None:
-        """Make an empty collection, replacing one of that name. Safe to repeat."""
-        ...
-
-    def upsert(
-        self, collection: str, passages: Sequence[Passage], vectors: Sequence[Sequence[float]]
-    ) -> None:
-        """Store passages with their vectors. Safe to repeat."""
-        ...
-
-    def search(
-        self,
-        collection: str,
-        vector: Sequence[float],
-        *,
-        top_k: int,
-        up_to_index: int | None = None,
-    ) -> list[Hit]:
-        """Return the nearest passages, nearest first; score is the cosine, -1..1.
-
-        A missing collection has no hits. Raises Unavailable."""
-        ...
-
-    def count(self, collection: str) -> int:
-        """Return how many passages a collection holds; 0 for a missing one."""
-        ...
-
-    def drop(self, collection: str) -> None:
-        """Remove a collection. Safe to repeat."""
-        ...
-
-
-class Keywords(Protocol):
-    """Keyword search over named collections."""
-
-    def create(self, collection: str) -> None:
-        """Make an empty collection, replacing one of that name. Safe to repeat."""
-        ...
-
-    def upsert(self, collection: str, passages: Sequence[Passage]) -> None:
-        """Store passages. Safe to repeat."""
-        ...
-
-    def search(
-        self, collection: str, query: str, *, top_k: int, up_to_index: int | None = None
-    ) -> list[Hit]:
-        """Return the best matches, best first. A missing collection has no hits.
-
-        Raises Unavailable."""
-        ...
-
-    def count(self, collection: str) -> int:
-        """Return how many passages a collection holds; 0 for a missing one."""
-        ...
-
-    def drop(self, collection: str) -> None:
-        """Remove a collection. Safe to repeat."""
-        ...
-
-
 class Tokenizer(Protocol):
     """Cuts text by the tokens that models count."""
 
@@ -213,6 +117,16 @@ class Blobs(Protocol):
 
     def get(self, key: str) -> bytes:
         """Return the bytes. Raises NotFound."""
+        ...
+
+
+class BlobPruner(Protocol):
+    """Removes from the blob store what nobody needs."""
+
+    def prune(self, progress: Callable[[int, int, str], None]) -> int:
+        """Delete old blobs without a claim on them; return how many. Safe to repeat.
+
+        `progress(done, total, message)` counts blobs. Raises Unavailable."""
         ...
 
 
@@ -238,6 +152,14 @@ class Fetch(Protocol):
         ...
 
 
+class Courier(Protocol):
+    """Messages to webhooks, signed, through the guarded client."""
+
+    def deliver(self, delivery_id: UUID) -> Outcome:
+        """Send a delivery once and return what came of it, also when that is nothing good."""
+        ...
+
+
 class Mail(Protocol):
     """Letters to people."""
 
@@ -245,6 +167,16 @@ class Mail(Protocol):
         """Send a letter; return how it went out: `smtp` or `log`.
 
         Raises Unavailable (retried), MailRefused."""
+        ...
+
+
+class Speech(Protocol):
+    """The server that hears and speaks, which people's own devices talk to."""
+
+    def grant(self, *, ttl_s: int) -> str:
+        """Return a token with which a device may connect within `ttl_s` seconds. It is a secret.
+
+        Raises SpeechNotConfigured, Unavailable (retried), SpeechRefused."""
         ...
 
 
@@ -272,13 +204,31 @@ class Extractor(Protocol):
         ...
 
 
+class BookReader(Protocol):
+    """An extractor that can only read a book as a whole: BookNLP."""
+
+    def read(
+        self, text: str, chapters: list[Chapter], *, watch: Callable[[int, int, str], None]
+    ) -> Reading:
+        """Return the whole book, read. Takes minutes and a gigabyte; one at a time.
+
+        `watch(done, total, phase)` is called several times a second and may raise, which ends the
+        work. Raises BookNLPUnfit (weights or libraries are missing), BookNLPFailed.
+        """
+        ...
+
+
 __all__ = [
     "LLM",
     "Ask",
+    "BlobPruner",
     "Blobs",
+    "BookReader",
     "Cache",
     "Checkpoint",
     "Completion",
+    "Courier",
+    "Documents",
     "Embedder",
     "EmbeddingModel",
     "Extractor",
@@ -291,6 +241,8 @@ __all__ = [
     "Passage",
     "Progress",
     "Purpose",
+    "Reranker",
+    "Speech",
     "Structured",
     "Tokenizer",
     "Tokens",

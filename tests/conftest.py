@@ -55,8 +55,10 @@ def database_url(_postgres_server: None) -> Iterator[str]:
     """The URL of a migrated, empty database; the one that `settings.database.url` names."""
     from api import deps
     from config.db import engine
+    from tasks import publisher
 
     deps.forget_known()
+    publisher.forget_room()
     _execute(f"DROP DATABASE IF EXISTS {environment.DATABASE} WITH (FORCE)")
     _execute(f"CREATE DATABASE {environment.DATABASE} TEMPLATE {TEMPLATE}")
     yield os.environ["DATABASE_URL"]

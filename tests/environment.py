@@ -8,6 +8,7 @@ import psutil
 
 from config.local import EmbeddedPostgres, EmbeddedValkey
 from config.local.server import EmbeddedServer
+from tests.typesense_server import TypesenseServer
 
 ROOT = Path(__file__).resolve().parents[1]
 SESSIONS = ROOT / ".longrun" / "tests"
@@ -15,10 +16,13 @@ HERE = SESSIONS / str(os.getpid())
 DATABASE = f"longrun_test_{os.getpid()}"
 SETTING_PREFIXES = (
     "ACCOUNTS_",
+    "AUTH_",
     "BLOB_",
+    "BOOKNLP_",
     "BOOKS_",
     "BROKER_",
     "DATABASE_",
+    "DEEPGRAM_",
     "ENGINE_",
     "ENVIRONMENT",
     "FETCH_",
@@ -31,6 +35,7 @@ SETTING_PREFIXES = (
     "LOGIN_",
     "LOG_",
     "MODELS_",
+    "QDRANT_",
     "REDIS_",
     "RETENTION_",
     "SECRET_KEY",
@@ -38,7 +43,9 @@ SETTING_PREFIXES = (
     "SMTP_",
     "STREAM_",
     "TRUST_GATEWAY",
+    "TYPESENSE_",
     "UPLOAD_",
+    "VOICE_",
     "WEB_",
     "WORKER_",
 )  # of config.settings; a contract test compares the two
@@ -69,7 +76,12 @@ def forget_dead_sessions() -> None:
     """End and delete what test sessions that were killed have left behind."""
     for folder in SESSIONS.glob("*"):
         if folder.name.isdigit() and not psutil.pid_exists(int(folder.name)):
-            remove(folder, EmbeddedPostgres(folder), EmbeddedValkey(folder))
+            servers = (
+                EmbeddedPostgres(folder),
+                EmbeddedValkey(folder),
+                TypesenseServer(folder / "external"),
+            )
+            remove(folder, *servers)
 
 
 def remove(folder: Path, *servers: EmbeddedServer) -> None:

@@ -177,6 +177,15 @@ class FakeKeywords:
         self.collections.pop(collection, None)
 
 
+class FakeReranker:
+    """Counts the words that a passage shares with the query."""
+
+    def rerank(self, query: str, hits: Sequence[Hit], *, top_k: int) -> list[Hit]:
+        wanted = _words(query)
+        shared = [(hit.passage, len(wanted & _words(hit.passage.text))) for hit in hits]
+        return _best([Hit(passage=one, score=float(score)) for one, score in shared], top_k)
+
+
 class FakeBlobs:
     """Bytes in a dictionary."""
 

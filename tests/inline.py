@@ -12,7 +12,7 @@ from tasks.pipeline import REGISTRY
 from tasks.runner import carry_out
 from tests.web import app
 
-QUEUES = ("io", "cpu", "stream")
+QUEUES = ("io", "cpu", "stream", "booknlp")
 
 
 def drain(limit: int = 500) -> int:

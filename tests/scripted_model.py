@@ -14,6 +14,7 @@ refused, window, locked, lost    400, 400 for the length, 401, 404
 tools, empty    answer with a call of a tool, and with no choice at all
 invalid, never  not JSON the first time, or ever, where JSON is asked for
 fenced          JSON with words around it
+beyond          rank a document that was not there
 planner         a week of a plan, as the goal's first word says (`tests.scripted_planner`)
 
 It counts its calls by model, keeps the bodies, and counts the streams that their reader gave up.
@@ -27,7 +28,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
@@ -79,6 +80,8 @@ class ScriptedModel:
             routes=[
                 Route("/v1/chat/completions", self.chat, methods=["POST"]),
                 Route("/v1/embeddings", self.embed, methods=["POST"]),
+                Route("/v1/rerank", self.rerank, methods=["POST"]),
+                Route("/v2/rerank", self.rerank, methods=["POST"]),  # Cohere's
             ]
         )
 
@@ -189,15 +192,35 @@ class ScriptedModel:
             }
         )
 
+    async def rerank(self, request: Request) -> Response:
+        body = await self._seen(request)
+        if body["model"] in ERRORS:
+            return self._error(body["model"])
+        if body["model"] == "hang":
+            await asyncio.sleep(HANG_S)
+        wanted = set(body["query"].split())
+        shares = [len(wanted & set(text.split())) / len(wanted) for text in body["documents"]]
+        best = sorted(range(len(shares)), key=lambda k: -shares[k])[: body["top_n"]]
+        rows = [{"index": k, "relevance_score": shares[k]} for k in best]
+        if body["model"] == "beyond":
+            rows[0]["index"] = len(shares)
+        return JSONResponse({"id": "x", "results": rows, "meta": {}})
+
     def expected(self) -> str:
         """The text of a whole stream."""
         return "".join(f"{WORDS[k % len(WORDS)]} " for k in range(self.tokens))
 
 
-class Served:
-    """A scripted model served from a thread."""
+class Application(Protocol):
+    """Whatever has an ASGI application."""
 
-    def __init__(self, model: ScriptedModel) -> None:
+    app: Starlette
+
+
+class Served:
+    """A scripted server served from a thread."""
+
+    def __init__(self, model: Application) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]

@@ -14,9 +14,11 @@ from tasks.tools import (
     Cache,
     Embedder,
     Fetch,
+    Hit,
     Keywords,
     Message,
     Passage,
+    Reranker,
     Structured,
     Vectors,
 )  # fmt: skip
@@ -147,6 +149,18 @@ class VectorsSuite:
         vectors.create("c", 3)
         assert vectors.count("c") == 0
 
+    def test_a_version_is_built_beside_the_live_one_which_stays_until_dropped(
+        self, vectors: Vectors
+    ) -> None:
+        vectors.create("c", 3)
+        vectors.upsert("c", PASSAGES, VECTORS)
+        vectors.create("d", 3)
+        vectors.upsert("d", PASSAGES[:2], VECTORS[:2])
+        assert (vectors.count("c"), vectors.count("d")) == (4, 2)
+        vectors.drop("c")
+        assert vectors.search("c", VECTORS[0], top_k=1) == []
+        assert vectors.search("d", VECTORS[0], top_k=1)[0].passage == PASSAGES[0]
+
     def test_what_is_missing_holds_nothing(self, vectors: Vectors) -> None:
         vectors.drop("nowhere")
         assert vectors.count("nowhere") == 0
@@ -207,6 +221,18 @@ class KeywordsSuite:
         keywords.create("c")
         assert keywords.count("c") == 0
 
+    def test_a_version_is_built_beside_the_live_one_which_stays_until_dropped(
+        self, keywords: Keywords
+    ) -> None:
+        keywords.create("c")
+        keywords.upsert("c", PASSAGES)
+        keywords.create("d")
+        keywords.upsert("d", PASSAGES[:2])
+        assert (keywords.count("c"), keywords.count("d")) == (4, 2)
+        keywords.drop("c")
+        assert keywords.search("c", "Netherfield", top_k=1) == []
+        assert keywords.search("d", "Netherfield", top_k=1)[0].passage == PASSAGES[0]
+
     def test_what_is_missing_holds_nothing(self, keywords: Keywords) -> None:
         keywords.drop("nowhere")
         assert keywords.count("nowhere") == 0
@@ -217,6 +243,23 @@ class KeywordsSuite:
         keywords.create("c")
         keywords.upsert("c", PASSAGES)
         assert keywords.search("c", query, top_k=3) == []
+
+
+class RerankerSuite:
+    """For `reranker`: one that looks at the words."""
+
+    def test_the_best_come_first_whatever_the_order_before(self, reranker: Reranker) -> None:
+        hits = [Hit(passage=one, score=float(one.index)) for one in PASSAGES]
+        best = reranker.rerank("Darcy wrote a letter about Wickham.", hits, top_k=2)
+        assert [hit.passage for hit in best] == [PASSAGES[1], PASSAGES[3]]
+        assert best[0].score > best[1].score
+
+    def test_nothing_has_no_order(self, reranker: Reranker) -> None:
+        assert reranker.rerank("Darcy", [], top_k=3) == []
+
+    def test_a_few_may_be_all_there_are(self, reranker: Reranker) -> None:
+        hits = [Hit(passage=PASSAGES[0], score=0.5)]
+        assert [hit.passage for hit in reranker.rerank("mud", hits, top_k=9)] == [PASSAGES[0]]
 
 
 class BlobsSuite:

@@ -1,178 +1,176 @@
-"""Talking with characters."""
+"""Conversations with characters, and how one wishes to be spoken with."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
+from sqlmodel import Session
 
-from api.deps import CHAT, Limit, Owner, SessionDep, WaitingOwner
-from api.dialects import BOOKS, speaking
-from api.jobs import IdempotencyKey
-from api.sse import STREAMS, CursorDep, EventStream, follow
-from config.db import transaction
-from models.books.conversations import (
-    Author,
-    ChatMessage,
-    ChatSession,
-    SessionBusy,
-    SessionNotFound,
-    get_session,
-    list_messages,
-    lock_session,
-    open_session,
-)  # fmt: skip
+from api.deps import Limit, Owner, SessionDep
+from api.dialects import speaking
+from models.books import preferences, sessions
 from models.books.library import get_character
-from models.jobs import idempotency
-from models.jobs.queries import JobNotFound
-from pipelines.books.chat import Say, chat
+from models.books.preferences import Preferences
+from models.books.sessions import ChatSession, Place, SessionChange, get_session
+from models.jobs import lifecycle
+from pipelines import tell_after_commit
 
 router = APIRouter(tags=["books"], **speaking("books"))
 
+Horizon = Annotated[
+    int | None,
+    Field(ge=1, le=100_000, description="Chapters read, from 1; nothing later is told."),
+]
+
 
 class SessionCreate(BaseModel):
-    """Whom to talk to."""
+    """Whom to talk to; `others` of the same book make it a group."""
 
     character_id: UUID
-    title: str = Field(default="", max_length=200)
+    others: list[UUID] = Field(default=[], max_length=sessions.MAX_CAST - 1)
+    title: str = Field(default="", max_length=200, pattern=r"^[^\x00]*$")
+    up_to_chapter: Horizon = None
 
 
 class SessionPublic(BaseModel):
-    """A conversation."""
+    """A conversation. Count, preview and summary are of the branch on show."""
 
     session_id: UUID
     character_id: UUID
+    character_ids: list[UUID]
     book_id: UUID
     title: str
+    up_to_chapter: int | None
+    leaf_id: UUID | None
     message_count: int
     last_message_at: datetime | None
     last_message_preview: str
+    summary: str
+    summarised_up_to: int
+    is_archived: bool
+    active_at: datetime
     created_at: datetime
 
 
-class MessagePublic(BaseModel):
-    """One message of a conversation."""
+class SessionPage(BaseModel):
+    """A page of conversations, newest activity first."""
 
-    id: UUID
-    role: Author
-    content: str
-    position: int
-    metadata: dict[str, Any]
-    created_at: datetime
+    sessions: list[SessionPublic]
+    next: str | None
 
 
-class MessagePage(BaseModel):
-    """A page of a conversation, oldest first."""
+class SessionPreferences(BaseModel):
+    """How one wishes to be spoken with in one conversation."""
 
-    messages: list[MessagePublic]
-    next: int | None
+    own: Preferences  # said for this conversation
+    merged: Preferences  # what holds in it
 
 
-class ChatRequest(BaseModel):
-    """One message to a character."""
-
-    user_id: str
-    character_id: UUID
-    book_id: UUID
-    session_id: UUID
-    user_message: str = Field(min_length=1, max_length=20_000)
+def public(session: Session, *rows: ChatSession) -> list[SessionPublic]:
+    """Return conversations as their owner sees them."""
+    cast = sessions.member_ids(session, rows)
+    return [
+        SessionPublic(
+            **row.model_dump(exclude={"id"}), session_id=row.id, character_ids=cast[row.id]
+        )
+        for row in rows
+    ]
 
 
 @router.post("/chat-sessions", status_code=201)
 def start_session(body: SessionCreate, session: SessionDep, owner: Owner) -> SessionPublic:
-    """Begin a conversation with a character."""
-    character = get_character(session, body.character_id, owner=owner)
-    return _session_public(open_session(session, character, user=owner, title=body.title))
+    """Begin a conversation with a character, or with several of one book.
+
+    With `up_to_chapter` a character who first appears later is refused with 422.
+    """
+    cast = [get_character(session, one, owner=owner) for one in (body.character_id, *body.others)]
+    opened = sessions.open_session(
+        session, *cast, user=owner, title=body.title, up_to_chapter=body.up_to_chapter
+    )
+    return public(session, opened)[0]
 
 
-def _session_public(row: ChatSession) -> SessionPublic:
-    return SessionPublic(**row.model_dump(exclude={"id"}), session_id=row.id)
+@router.get("/chat-sessions")
+def read_sessions(
+    session: SessionDep,
+    owner: Owner,
+    limit: Limit = 20,
+    archived: Annotated[bool, Query(description="The archived ones instead.")] = False,
+    book_id: UUID | None = None,
+    before: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+) -> SessionPage:
+    """Your conversations, newest activity first."""
+    rows = sessions.list_sessions(
+        session,
+        owner=owner,
+        archived=archived,
+        book_id=book_id,
+        before=Place.parse(before) if before else None,
+        limit=limit,
+    )
+    more = str(Place(rows[-1].active_at, rows[-1].id)) if len(rows) == limit else None
+    return SessionPage(sessions=public(session, *rows), next=more)
 
 
 @router.get("/chat-sessions/{session_id}")
 def read_session(session_id: UUID, session: SessionDep, owner: Owner) -> SessionPublic:
     """A conversation."""
-    return _session_public(get_session(session, session_id, owner=owner))
+    return public(session, get_session(session, session_id, owner=owner))[0]
 
 
-@router.get("/chat-sessions/{session_id}/messages")
-def read_messages(
-    session_id: UUID,
-    session: SessionDep,
-    owner: Owner,
-    limit: Limit = 50,
-    after: Annotated[int, Query(ge=0)] = 0,
-) -> MessagePage:
-    """A conversation's messages, oldest first."""
-    get_session(session, session_id, owner=owner)
-    rows = list_messages(session, session_id, after=after, limit=limit)
-    more = rows[-1].position if len(rows) == limit else None
-    return MessagePage(messages=[_message(row) for row in rows], next=more)
+@router.patch("/chat-sessions/{session_id}")
+def change_session(
+    session_id: UUID, body: SessionChange, session: SessionDep, owner: Owner
+) -> SessionPublic:
+    """Rename a conversation, put it into the archive or back, move its horizon (null: none)."""
+    found = get_session(session, session_id, owner=owner)
+    return public(session, sessions.change_session(found, body))[0]
 
 
-def _message(row: ChatMessage) -> MessagePublic:
-    return MessagePublic(**row.model_dump(warnings=False), metadata=row.details)
+@router.delete("/chat-sessions/{session_id}", status_code=204)
+def delete_session(session_id: UUID, session: SessionDep, owner: Owner) -> None:
+    """Delete a conversation with all its messages; a reply that is being written stops."""
+    found = get_session(session, session_id, owner=owner)
+    for job_id in filter(None, (found.job_id, found.memory_job_id)):
+        lifecycle.request_cancel(session.connection(), job_id)
+        tell_after_commit(session, job_id, [])
+    session.delete(found)
 
 
-@router.get("/chat-sessions/{session_id}/stream", **STREAMS)
-async def stream_reply(session_id: UUID, owner: WaitingOwner, cursor: CursorDep) -> Response:
-    """The reply that is being written, or the last one, from the cursor on."""
-    job_id = await run_in_threadpool(_reply_of, session_id, owner)
-    return await follow(job_id, cursor, BOOKS, owner=owner)
+@router.get("/chat-preferences")
+def read_preferences(session: SessionDep, owner: Owner) -> Preferences:
+    """How you wish to be spoken with, in all conversations."""
+    return preferences.get_preferences(session, owner=owner)
 
 
-def _reply_of(session_id: UUID, owner: UUID) -> UUID:
-    with transaction() as session:
-        found = get_session(session, session_id, owner=owner)
-        if found.job_id is None:
-            raise JobNotFound("Nothing has been said in this session.")
-        return found.job_id
+@router.put("/chat-preferences")
+def write_preferences(body: Preferences, session: SessionDep, owner: Owner) -> Preferences:
+    """Say how you wish to be spoken with, in all conversations."""
+    return preferences.set_preferences(session, body, owner=owner)
 
 
-@router.post("/character/chat", dependencies=[CHAT], **STREAMS)
-async def talk(
-    body: ChatRequest,
-    owner: WaitingOwner,
-    cursor: CursorDep,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
-    """Say something to a character and stream the reply.
-
-    Frames: `{"token"}` …, then `{"done": true, "full_response"}`; `{"error", "code"}` when another
-    reply is being written (429, with its job) or the model fails (502). The job of the reply is in
-    `X-Job-ID`; `GET /chat-sessions/{id}/stream` with `Last-Event-ID` goes on where you were.
-    """
-    try:
-        job_id = await run_in_threadpool(_say, body, owner, idempotency_key)
-    except SessionBusy as busy:
-        return EventStream(_frames(BOOKS.busy(str(busy), busy.details)), owner)
-    return await follow(job_id, cursor, BOOKS, owner=owner, **{"X-Job-ID": str(job_id)})
+@router.get("/chat-sessions/{session_id}/preferences")
+def read_session_preferences(
+    session_id: UUID, session: SessionDep, owner: Owner
+) -> SessionPreferences:
+    """How you wish to be spoken with in this conversation."""
+    return _preferences(session, get_session(session, session_id, owner=owner))
 
 
-async def _frames(frames: list[bytes]) -> Any:
-    for frame in frames:
-        yield frame
+@router.put("/chat-sessions/{session_id}/preferences")
+def write_session_preferences(
+    session_id: UUID, body: Preferences, session: SessionDep, owner: Owner
+) -> SessionPreferences:
+    """Say how you wish to be spoken with in this conversation; what is empty stays general."""
+    found = get_session(session, session_id, owner=owner)
+    found.preferences = body.model_dump()
+    session.add(found)
+    return _preferences(session, found)
 
 
-def _say(body: ChatRequest, owner: UUID, key: str | None) -> UUID:
-    said = [str(body.session_id), body.user_message]
-    scope: dict[str, Any] = {
-        "owner": owner,
-        "route": "POST /character/chat",
-        "digest": idempotency.request_hash(said),
-    }
-    with transaction() as session:
-        if key and (old := idempotency.replay(session, key=key, **scope)):
-            return old.id
-        found = lock_session(session, body.session_id, owner=owner)
-        if (found.character_id, found.book_id) != (body.character_id, body.book_id):
-            raise SessionNotFound()
-        say = Say(session_id=found.id, message=body.user_message)
-        job = chat.start(session, say, owner=owner)
-        found.job_id = job.id
-        session.add(found)
-        if key:
-            idempotency.remember(session, key=key, job_id=job.id, **scope)
-        return job.id
+def _preferences(session: Session, chat: ChatSession) -> SessionPreferences:
+    own = Preferences.model_validate(chat.preferences)
+    general = preferences.get_preferences(session, owner=chat.user_id)
+    return SessionPreferences(own=own, merged=preferences.merged(general, own))

@@ -12,13 +12,15 @@ from api.deps import UPLOAD, Limit, Owner, SessionDep
 from api.dialects import speaking
 from api.jobs import IdempotencyKey
 from config.blobs import BlobStore
-from config.settings import settings
+from config.products import ExtractorChoice
+from config.settings import listed, settings
 from models.blobs import hold_blob, release_blobs
 from models.books.library import (
     Book,
     BookNotFound,
     Character,
     MissingBook,
+    Priority,
     ProcessingStatus,
     get_book,
     get_character,
@@ -28,12 +30,13 @@ from models.books.library import (
     processing_of,
     start_processing,
 )  # fmt: skip
-from models.files import FileTooLarge, check_file_name, check_file_url, decode
+from models.files import FileFormat, FileTooLarge, check_content, format_of, format_of_url
 from models.jobs import idempotency, lifecycle
 from models.jobs.tables import TERMINAL, Job
 from pipelines import tell_after_commit
 from pipelines.books.forget_book import ForgetBook, forget_book
-from pipelines.books.ingest import IngestBook, ingest
+from pipelines.books.ingest import ingest
+from pipelines.books.staging import IngestBook
 
 router = APIRouter(tags=["books"], **speaking("books"))
 
@@ -102,6 +105,10 @@ class ProcessingRequest(BaseModel):
     book_id: UUID
     file_url: str = Field(min_length=1, max_length=4000)
     user_id: str
+    priority: Priority = Priority.MEDIUM
+    top: int | None = Field(None, ge=1, description="So many characters get a persona.")
+    min_mentions: int | None = Field(None, ge=1, description="Of those named so often.")
+    extractor: ExtractorChoice | None = None
 
 
 class ProcessingAccepted(BaseModel):
@@ -134,32 +141,60 @@ def add_book(
     author: Annotated[str, Form(max_length=300)] = "",
     file: UploadFile | None = None,
     file_url: Annotated[str | None, Form(max_length=4000)] = None,
+    priority: Annotated[Priority, Form()] = Priority.MEDIUM,
+    top: Annotated[int | None, Form(ge=1)] = None,
+    min_mentions: Annotated[int | None, Form(ge=1)] = None,
+    extractor: Annotated[ExtractorChoice | None, Form()] = None,
 ) -> BookPublic:
-    """Bring a book, as a file (.txt or .md) or by its address, and start reading it in.
+    """Bring a book, as a file or by its address, and start reading it in.
 
+    Files are .txt and .md, and .epub and .pdf where the server is set so. `top`: so many
+    characters at most get a persona, of those that are named `min_mentions` times. `extractor`:
+    who reads it; BookNLP only does where a worker for it lives, and the job's events say so when
+    it does not.
     Follow the job at `Location`. A file that cannot be read is refused at once with 422.
     """
     book = new_book(title=title, author=author, owner=owner)
     if file is not None:
         _store_upload(session, book, file)
     else:
-        check_file_url(file_url or "")
+        book.file_format = format_of_url(file_url or "", _suffixes())
         book.file_url = file_url
     session.add(book)
     session.flush()
-    job = ingest.start(session, IngestBook(book_id=book.id), owner=owner)
-    start_processing(session, book, job.id)
+    job = _start(session, book, _wanted(book, top, min_mentions, extractor), priority)
     response.headers["Location"] = f"/jobs/{job.id}"
     return _public(session, book)
 
 
+def _suffixes() -> list[str]:
+    return [f".{one}" for one in listed(settings.books.formats)]
+
+
+def _wanted(
+    book: Book, top: int | None, min_mentions: int | None, extractor: ExtractorChoice | None
+) -> IngestBook:
+    chosen = {"top": top, "min_mentions": min_mentions, "extractor": extractor}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return IngestBook.model_validate({"book_id": book.id, **given})
+
+
+def _start(session: Session, book: Book, wanted: IngestBook, priority: Priority) -> Job:
+    job = ingest.start(session, wanted, owner=book.owner_id, priority=priority.weight)
+    start_processing(session, book, job.id)
+    return job
+
+
 def _store_upload(session: Session, book: Book, file: UploadFile) -> None:
-    """Keep an uploaded file. Raises WrongFileType, FileTooLarge, EmptyFile, NotText."""
-    check_file_name(file.filename or "")
+    """Keep an uploaded file.
+
+    Raises WrongFileType, FileTooLarge, EmptyFile, NotText, DocumentBroken.
+    """
+    book.file_format = format_of(file.filename or "", _suffixes())
     data = file.file.read(settings.upload.max_bytes + 1)
     if len(data) > settings.upload.max_bytes:
         raise FileTooLarge(max_bytes=settings.upload.max_bytes)
-    decode(data)
+    check_content(data, book.file_format)
     blob = BlobStore().put(data)
     hold_blob(session, blob, owner=book.owner_id, purpose=f"book:{book.id}")
     book.file_blob = blob.key
@@ -226,13 +261,15 @@ def process_book(
 ) -> ProcessingAccepted:
     """Read a book in. Its `processing_status` tells how far it is.
 
-    While the same file is being read in, the answer names the job that does it.
+    While the same file is being read in the same way, the answer names the job that does it.
     """
-    check_file_url(body.file_url)
+    format_of_url(body.file_url)
     scope: dict[str, Any] = {
         "owner": owner,
         "route": "POST /character/processing",
-        "digest": idempotency.request_hash([str(body.book_id), body.file_url]),
+        "digest": idempotency.request_hash(
+            body.model_dump(mode="json", exclude={"user_id"}, exclude_unset=True)
+        ),
     }
     if idempotency_key:
         old = idempotency.replay(session, key=idempotency_key, **scope)
@@ -250,10 +287,11 @@ def _process(session: Session, body: ProcessingRequest, owner: UUID) -> Job:
     except BookNotFound:
         raise MissingBook() from None
     session.refresh(book, with_for_update=True)
+    wanted = _wanted(book, body.top, body.min_mentions, body.extractor)
     reading = session.get(Job, book.job_id) if book.job_id else None
-    if reading is not None and reading.status not in TERMINAL and book.file_url == body.file_url:
-        return reading
-    book.file_url, book.file_blob = body.file_url, None
-    job = ingest.start(session, IngestBook(book_id=book.id), owner=owner)
-    start_processing(session, book, job.id)
-    return job
+    if reading is not None and reading.status not in TERMINAL:
+        same = reading.input == wanted.model_dump(mode="json")
+        if same and book.file_url == body.file_url:
+            return reading
+    book.file_url, book.file_blob, book.file_format = body.file_url, None, FileFormat.TEXT
+    return _start(session, book, wanted, body.priority)

@@ -4,9 +4,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
+from sqlmodel import Session
 
 from api import limits
 from api.deps import (
+    Claims,
     ClaimsDep,
     SessionDep,
     asker_named,
@@ -17,6 +19,7 @@ from api.deps import (
 )  # fmt: skip
 from config.db import transaction
 from models.goals.goals import UserRef, owner_of_goal
+from models.goals.todo import owner_of_task
 
 
 def _listing_owner(
@@ -44,6 +47,24 @@ def _waiting_goal_owner(goal_id: UUID, claims: ClaimsDep) -> UUID:
         with transaction() as session:
             return owner_of_goal(session, goal_id)
     return owner_in_passing(claims)
+
+
+def session_holder(session: Session, claims: Claims) -> UUID | None:
+    """Return who is asking for a voice session; None where a trusted gateway names nobody: there
+    whoever holds a session's unguessable id may use it, as in the document's requests."""
+    return None if asks_as_nobody(claims) else identify(session, claims).id
+
+
+def task_owner(session: Session, claims: Claims, task_id: UUID) -> UUID:
+    """Return who is asking for a task; behind a trusted gateway its id is enough, as a goal's is.
+
+    Raises TaskNotFound.
+    """
+    if asks_as_nobody(claims):
+        return owner_of_task(session, task_id)
+    owner = identify(session, claims).id
+    limits.count("person", str(owner))
+    return owner
 
 
 ListingOwner = Annotated[UUID, Depends(_listing_owner)]

@@ -4,9 +4,14 @@ LitBank (https://github.com/dbamman/litbank, CC BY 4.0) annotates about 2,000 wo
 works: Sims and Bamman, "Measuring Information Propagation in Literary Social Networks", 2020.
 """
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from .corpora import Novel, Person, Quotation
+
+MAJOR_MENTIONS = 10  # named persons with as many, pronouns included, count as characters to find
+_PRONOUNS = {"he": "he", "him": "he", "his": "he", "she": "she", "her": "she", "hers": "she"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,22 @@ class Document:
     end: int
     quotes: list[GoldQuote]
     unaligned: int
+    people: list[Person] = field(default_factory=list)
+
+
+def is_litbank(path: Path) -> bool:
+    """Say whether a folder is LitBank's."""
+    return all((path / part).is_dir() for part in ("quotations", "coref", "original"))
+
+
+def as_novel(document: Document) -> Novel:
+    """Return a work in the form of the other corpora: the annotated part of it."""
+    names = {person.name for person in document.people}
+    kept = [quote for quote in document.quotes if quote.speaker in names]
+    quotations = [Quotation(((q.start, q.end),), q.speaker or "") for q in kept]
+    foreign = len(document.quotes) - len(kept)
+    text = document.text[: document.end]
+    return Novel(document.name, text, document.people, quotations, foreign)
 
 
 def load(root: Path) -> list[Document]:
@@ -54,7 +75,8 @@ def _document(root: Path, name: str) -> Document:
         start, end = places[at], places[at + len(needle) - 1] + 1
         found.append(GoldQuote(start, end, speaker, frozenset(names)))
     limit = places[min(annotated, len(places)) - 1]
-    return Document(name, text, limit, found, len(quotes) - len(found))
+    people = _people(root, name, set(speakers.values()))
+    return Document(name, text, limit, found, len(quotes) - len(found), people)
 
 
 def _squeeze(text: str) -> tuple[str, list[int]]:
@@ -76,6 +98,32 @@ def _mentioned(root: Path, name: str) -> dict[str, set[str]]:
         elif row[0] == "COREF" and row[1] in phrases:
             found[row[2]].add(phrases[row[1]])
     return found
+
+
+def _people(root: Path, name: str, speakers: set[str]) -> list[Person]:
+    """Return the named persons, and whoever speaks without a name."""
+    rows = _rows(root / "coref" / f"{name}.ann")
+    mentions = {row[1]: (row[6].lower(), row[7], row[8]) for row in rows if row[0] == "MENTION"}
+    found: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for row in rows:
+        if row[0] == "COREF" and row[1] in mentions:
+            found[row[2]].append(mentions[row[1]])
+    people = [_person(key, own, key in speakers) for key, own in sorted(found.items())]
+    return [person for person in people if person is not None]
+
+
+def _person(key: str, mentions: list[tuple[str, str, str]], speaks: bool) -> Person | None:
+    named = {phrase for phrase, _, kind in mentions if kind == "PROP"}
+    if not speaks and not (named and any(what == "PER" for _, what, _ in mentions)):
+        return None
+    described = {phrase for phrase, _, kind in mentions if kind == "NOM"}
+    genders = Counter(_PRONOUNS[p] for p, _, _ in mentions if p in _PRONOUNS)
+    return Person(
+        name=key,
+        aliases=frozenset(named or described),
+        gender=genders.most_common(1)[0][0] if genders else "",
+        important=bool(named) and len(mentions) >= MAJOR_MENTIONS,
+    )
 
 
 def _quotations(root: Path, name: str) -> tuple[list[tuple[str, str]], dict[str, str]]:

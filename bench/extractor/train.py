@@ -13,7 +13,7 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-from tasks.adapters.extractors.decoder import Decoder, score
+from tasks.adapters.extractors.decoder import Decoder
 from tasks.adapters.extractors.features import Features, Who, transition
 from tasks.adapters.extractors.lexicon import DATA
 
@@ -27,6 +27,8 @@ PRIOR_STRENGTH = 0.002  # per turn; of 0 … 0.05, the region that does best on 
 SMALLEST = 0.01  # weights below are left out of the file
 
 Weights = dict[str, float]
+# Of a turn: each candidate's features, with those of the turns around, and whether they are right.
+Example = list[tuple[list[tuple[str, float]], bool]]
 Accuracy = dict[str, tuple[int, int]]  # how the speaker is referred to → right, all
 
 
@@ -38,15 +40,15 @@ def prior() -> Weights:
 
 def train(works: list[Asked], start: Weights, seed: int = 7) -> Weights:
     """Return weights fitted to works by stochastic gradient ascent, averaged over the last half."""
-    weights, order = dict(start), random.Random(seed)
+    weights, order = defaultdict(float, start), random.Random(seed)
     total: defaultdict[str, float] = defaultdict(float)
-    places = [(w, i) for w in works for i, right in enumerate(w.right) if right]
+    examples = [e for work in works for e in _examples(work)]
     kept = 0
     for epoch in range(EPOCHS):
-        order.shuffle(places)
+        order.shuffle(examples)
         rate = RATE / (1 + epoch / 10)
-        for work, place in places:
-            _climb(work, place, weights, start, rate)
+        for example in examples:
+            _climb(example, weights, start, rate)
         if epoch >= EPOCHS // 2:
             kept += 1
             for key, value in weights.items():
@@ -54,21 +56,29 @@ def train(works: list[Asked], start: Weights, seed: int = 7) -> Weights:
     return {key: value / kept for key, value in total.items()}
 
 
-def _climb(work: Asked, place: int, weights: Weights, start: Weights, rate: float) -> None:
+def _examples(work: Asked) -> list[Example]:
+    """Return the turns that teach something: some candidates are right and some are not."""
+    return [
+        [(list(_whole(work, place, w).items()), w in right) for w in question.candidates]
+        for place, (question, right) in enumerate(zip(work.questions, work.right, strict=True))
+        if right and len(right) < len(question.candidates)
+    ]
+
+
+def _climb(example: Example, weights: defaultdict[str, float], start: Weights, rate: float) -> None:
     """Take one step for one turn."""
-    right = work.right[place] or frozenset()
-    features = {who: _whole(work, place, who) for who in work.questions[place].candidates}
-    scores = {who: score(weights, f) for who, f in features.items()}
-    top = max(scores.values())
-    mass = {who: math.exp(value - top) for who, value in scores.items()}
-    whole, good = sum(mass.values()), sum(mass[who] for who in right)
+    scores = [sum(weights[key] * value for key, value in own) for own, _ in example]
+    top = max(scores)
+    mass = [math.exp(value - top) for value in scores]
+    whole = sum(mass)
+    good = sum(m for m, (_, right) in zip(mass, example, strict=True) if right)
     touched: defaultdict[str, float] = defaultdict(float)
-    for who, own in features.items():
-        pull = (mass[who] / good if who in right else 0.0) - mass[who] / whole
-        for key, value in own.items():
+    for one, (own, right) in zip(mass, example, strict=True):
+        pull = (one / good if right and good else 0.0) - one / whole
+        for key, value in own:
             touched[key] += pull * value
     for key, gradient in touched.items():
-        weight = weights.get(key, 0.0)
+        weight = weights[key]
         weights[key] = weight + rate * (gradient - PRIOR_STRENGTH * (weight - start.get(key, 0.0)))
 
 
@@ -110,21 +120,32 @@ def accuracy(works: list[Asked], weights: Weights) -> Accuracy:
     return {kind: (good, all_) for kind, (good, all_) in counts.items()}
 
 
-def cross_validate(
-    litbank: list[Asked], novels: list[Asked], folds: int
-) -> tuple[Accuracy, Accuracy]:
-    """Return the accuracy on works left out of LitBank and of the novels, over all folds."""
+def held_out(litbank: list[Asked], novels: list[Asked], folds: int) -> dict[str, Weights]:
+    """Return for each work of LitBank weights trained without it, or a novel of its name."""
     order = random.Random(13).sample(litbank, len(litbank))
-    totals: tuple[Accuracy, Accuracy] = ({}, {})
+    found: dict[str, Weights] = {}
     for fold in range(folds):
-        held = (order[fold::folds], novels[fold::folds])
-        out = {id(work) for part in held for work in part}
-        weights = train(_chapters([w for w in order + novels if id(w) not in out]), prior())
-        for total, part in zip(totals, held, strict=True):
-            for kind, (good, all_) in accuracy(_chapters(part), weights).items():
-                old = total.get(kind, (0, 0))
-                total[kind] = (old[0] + good, old[1] + all_)
-    return totals
+        out = {_title(work) for work in order[fold::folds]}
+        kept = [w for w in order + novels if not any(_title(w) in title for title in out)]
+        weights = train(_chapters(kept), prior())
+        found |= {work.name: weights for work in order[fold::folds]}
+    return found
+
+
+def _title(work: Asked) -> str:
+    """Return a name in which 1342_pride_and_prejudice_brat contains PrideAndPrejudice."""
+    return "".join(char for char in work.name.lower() if char.isalpha())
+
+
+def cross_validate(litbank: list[Asked], novels: list[Asked], folds: int) -> Accuracy:
+    """Return the accuracy on works left out of LitBank, over all folds."""
+    trained = held_out(litbank, novels, folds)
+    total: Accuracy = {}
+    for work in litbank:
+        for kind, (good, all_) in accuracy(list(work.chapters()), trained[work.name]).items():
+            old = total.get(kind, (0, 0))
+            total[kind] = (old[0] + good, old[1] + all_)
+    return total
 
 
 def _chapters(works: list[Asked]) -> list[Asked]:
@@ -149,9 +170,7 @@ def main() -> None:
     _print("LitBank, hand-set weights:", accuracy(_chapters(litbank), prior()))
     _print("novels, hand-set weights:", accuracy(_chapters(novels), prior()))
     if options.folds:
-        on_litbank, on_novels = cross_validate(litbank, novels, options.folds)
-        _print(f"LitBank, {options.folds}-fold:", on_litbank)
-        _print(f"novels, {options.folds}-fold:", on_novels)
+        _print(f"LitBank, {options.folds}-fold:", cross_validate(litbank, novels, options.folds))
     weights = train(_chapters(litbank + novels), prior())
     kept = {k: round(v, 4) for k, v in sorted(weights.items()) if abs(v) >= SMALLEST}
     options.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """People, the doors they come in by, and what is kept about both."""
 
 from models.accounts.audit import AuditEntry, record_change
+from models.accounts.external import IssuerAway, subject_of, user_of_bearer
 from models.accounts.login import (
     Credentials,
     InvalidCredentials,
@@ -48,6 +49,8 @@ from models.accounts.tokens import (
 from models.accounts.trust import (
     GUEST_USER_ID,
     LOCAL_USER_ID,
+    SYSTEM_USER_ID,
+    UnknownUser,
     is_active,
     provision_user,
     trusted_id,
@@ -62,6 +65,7 @@ from models.accounts.verification import (
 __all__ = [
     "GUEST_USER_ID",
     "LOCAL_USER_ID",
+    "SYSTEM_USER_ID",
     "AccessToken",
     "AuditEntry",
     "Credentials",
@@ -75,12 +79,14 @@ __all__ = [
     "InvalidToken",
     "InvalidUsername",
     "InvalidVerification",
+    "IssuerAway",
     "LastSuperadmin",
     "MissingCredentials",
     "OutboxMail",
     "RegistrationClosed",
     "Role",
     "TokenNotFound",
+    "UnknownUser",
     "User",
     "Verification",
     "WeakPassword",
@@ -100,8 +106,10 @@ __all__ = [
     "register",
     "require_role",
     "revoke_token",
+    "subject_of",
     "token_row",
     "trusted_id",
+    "user_of_bearer",
     "user_of_token",
     "verification_link",
     "verify_email",

@@ -8,10 +8,18 @@ from sqlmodel import Session, select
 
 from models.accounts.tables import InactiveAccount, Role, User
 from models.base import now
+from models.errors import NotFound
 
 LOCAL_USER_ID = UUID("00000000-0000-4000-8000-000000000001")
 GUEST_USER_ID = UUID("00000000-0000-4000-8000-000000000002")  # scenes' `console_user`
+SYSTEM_USER_ID = UUID("00000000-0000-4000-8000-000000000003")  # owns the platform's own upkeep
 _TRUSTED_IDS = UUID("5f9ff0a5-7e0b-5a0e-9b3c-6e2f1d8c4a10")  # namespace of ids that are no UUIDs
+
+
+class UnknownUser(NotFound):
+    """There is no such user."""
+
+    code = "unknown_user"
 
 
 def trusted_id(raw: str) -> UUID:

@@ -1,6 +1,7 @@
 """Books and the characters found in them."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -12,6 +13,7 @@ from sqlmodel import Field, Session, SQLModel, select
 
 from models.base import jsonb, new_id, now, one_of, timestamp
 from models.errors import NotFound, Unprocessable
+from models.files import FileFormat
 from models.jobs.tables import Job
 
 
@@ -23,6 +25,19 @@ class ProcessingStatus(StrEnum):
     PROCESSING = "processing"
     COMPLETED = "completed"
     FAILED = "failed"
+
+
+class Priority(StrEnum):
+    """How soon a book is read in, compared with others that wait."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+    @property
+    def weight(self) -> int:
+        """The job's priority; Celery's brokers tell 0 to 9 apart around 5."""
+        return {"low": -4, "medium": 0, "high": 4}[self]
 
 
 class Review(StrEnum):
@@ -43,6 +58,7 @@ class Book(SQLModel, table=True):
         CheckConstraint(
             f"processing_status IN ({one_of(ProcessingStatus)})", name="processing_is_known"
         ),
+        CheckConstraint(f"file_format IN ({one_of(FileFormat)})", name="file_format_is_known"),
         Index("ix_book_owner_id_id", "owner_id", "id"),
     )
 
@@ -59,6 +75,9 @@ class Book(SQLModel, table=True):
     processing_version: str | None = None  # which extractor made the data
     file_url: str | None = None
     file_blob: str | None = None  # the uploaded file's key in the blob store
+    file_format: FileFormat = Field(
+        default=FileFormat.TEXT, sa_column=Column(String, nullable=False, server_default="text")
+    )
     job_id: UUID | None = Field(default=None, foreign_key="job.id", ondelete="SET NULL")
     last_version: int = 0  # the number that the newest reading has taken
     index_version: int = 0  # the live version of the collections; 0: none yet
@@ -66,6 +85,9 @@ class Book(SQLModel, table=True):
     embedding_dimension: int | None = None
     total_chunks: int = 0
     total_chapters: int = 0
+    chapters: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=jsonb(nullable=False, default="[]")
+    )  # of the live version, each a `horizon.ChapterEnd`
     created_at: datetime = timestamp(default_now=True)
     updated_at: datetime = timestamp(default_now=True)
 
@@ -96,6 +118,7 @@ class Character(SQLModel, table=True):
     analysis: dict[str, Any] | None = Field(default=None, sa_column=jsonb())
     profile: dict[str, Any] | None = Field(default=None, sa_column=jsonb())
     system_prompt: str | None = None  # empty: mentioned, but not given a voice
+    prompt_blob: str | None = None  # its file's key in the blob store
     processing_version: str = ""
     is_primary: bool = False
     is_narrator: bool = False
@@ -205,6 +228,15 @@ def list_characters(session: Session, book_id: UUID, *, after: int, limit: int) 
         .limit(limit)
     )
     return list(session.exec(query))
+
+
+def characters_named(session: Session, book_id: UUID, names: Sequence[str]) -> list[Character]:
+    """Return those of a book's characters who have one of these names, the most important first."""
+    query = select(Character).where(
+        Character.book_id == book_id,
+        Character.name.in_(names),  # type: ignore[attr-defined]
+    )
+    return list(session.exec(query.order_by(Character.sort_order)))  # type: ignore[arg-type]
 
 
 def replace_cast(session: Session, book: Book, cast: list[Character]) -> None:

@@ -1,35 +1,41 @@
 """What is forgotten, and what is remembered of it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from config.db import connection
 from config.settings import settings
 from models.base import new_id, now
 from models.jobs.tables import idempotency, job, job_daily, step
 
 BATCH = 500  # jobs in one transaction: short locks
+BATCHES_AT_ONCE = 200  # of one run of the upkeep; what is left is for the next
 
 
-def prune_in_batches() -> None:
-    """Delete what is older than the settings say, a batch at a time. Safe to repeat."""
-    while True:
-        with connection() as conn:
-            if prune(conn) < BATCH:
-                break
-    with connection() as conn:
-        old = now() - timedelta(hours=settings.retention.idempotency_hours)
-        conn.execute(delete(idempotency).where(idempotency.c.created_at < old))
+def count_batches(conn: Connection) -> int:
+    """Return how many batches of old jobs there are, BATCHES_AT_ONCE at most."""
+    old = select(job.c.id).where(job.c.finished_at < oldest_kept()).limit(BATCH * BATCHES_AT_ONCE)
+    found = conn.execute(select(func.count()).select_from(old.subquery())).scalar_one()
+    return -(-found // BATCH)
+
+
+def forget_keys(conn: Connection) -> int:
+    """Delete old idempotency keys; return how many."""
+    old = now() - timedelta(hours=settings.retention.idempotency_hours)
+    return conn.execute(delete(idempotency).where(idempotency.c.created_at < old)).rowcount
+
+
+def oldest_kept() -> datetime:
+    """Return the moment before which whatever has ended is forgotten."""
+    return now() - timedelta(days=settings.retention.jobs_days)
 
 
 def prune(conn: Connection) -> int:
     """Delete a batch of old finished jobs and add what they amounted to; return their number."""
-    old = now() - timedelta(days=settings.retention.jobs_days)
     ids = list(
         conn.execute(
             select(job.c.id)
-            .where(job.c.finished_at < old)
+            .where(job.c.finished_at < oldest_kept())
             .order_by(job.c.finished_at)
             .limit(BATCH)
             .with_for_update(skip_locked=True)

@@ -86,6 +86,16 @@ def step_state(conn: Connection, step_id: UUID) -> Any | None:
     ).one_or_none()
 
 
+def spans(conn: Connection, job_id: UUID) -> list[Row[Any]]:
+    """Return (name, started_at, finished_at) of a job's steps so far, all items of one together."""
+    query = select(
+        step.c.name,
+        func.min(step.c.started_at).label("started_at"),
+        func.max(step.c.finished_at).label("finished_at"),
+    ).where(step.c.job_id == job_id, step.c.finished_at.is_not(None))
+    return list(conn.execute(query.group_by(step.c.name)))
+
+
 def succeeded_before(conn: Connection, job_id: UUID, position: int) -> list[Row[Any]]:
     """Return (name, item_key, item_index, output) of what succeeded before a position."""
     return list(

@@ -9,15 +9,19 @@ from config.settings import settings
 from models import (  # noqa: F401 — declare their tables
     accounts,
     blobs,
+    counters,
     credentials,
     dining,
     indexes,
     login_brake,
 )
-from models.books import conversations, library  # noqa: F401
+from models.books import library, messages, preferences, sessions  # noqa: F401
+from models.goals import rhythm, voice  # noqa: F401
 from models.goals import tables as goals  # noqa: F401
 from models.jobs import tables  # noqa: F401
 from models.scenes import users  # noqa: F401
+from models.schedules import tables as schedules  # noqa: F401
+from models.webhooks import tables as webhooks  # noqa: F401
 
 engine = create_engine(sqlalchemy_url(settings.database.url), poolclass=pool.NullPool)
 with engine.connect() as connection:

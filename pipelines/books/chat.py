@@ -1,32 +1,46 @@
-"""Let a character answer one message, token by token."""
+"""Let a character answer, token by token: a message, or an earlier one in other words."""
 
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 from sqlmodel import Session
 
 from config.settings import settings
-from models.base import now
-from models.books.conversations import (
-    Author,
-    ChatMessage,
-    add_messages,
-    get_session,
-    recent_messages,
+from models.books.horizon import (
+    ChapterEnd,
+    Known,
+    horizon,
+    known_within,
+    last_passage,
+    passage_is_within,
+    standing,
 )  # fmt: skip
 from models.books.library import Book, Character
+from models.books.memory import recalled
+from models.books.messages import Source
+from models.books.preferences import Preferences, get_preferences, merged, wishes
+from models.books.replies import PIPELINE, Say, keep_turn
+from models.books.sessions import ChatSession, get_session, members
 from models.errors import DomainError, Unavailable
+from pipelines.books.reply_prompt import (
+    Context,
+    own_quotes,
+    own_words,
+    reply_messages,
+    rewrite_messages,
+    spoken,
+)  # fmt: skip
+from pipelines.books.retrieval import HybridSearch
 from tasks.pipeline import Pipeline, step
 from tasks.tools import (
     LLM,
     Cache,
     Embedder,
-    Hit,
     JobRef,
     Keywords,
-    Message,
     Passage,
+    Reranker,
     Tokens,
     Vectors,
 )  # fmt: skip
@@ -35,30 +49,7 @@ CHAT_DEADLINE_S = 900.0  # far longer than any reply; frees the session if all e
 REWRITE_MAX_TOKENS = 200  # books.md
 REWRITE_CACHED_S = 3600  # books.md
 REPLY_TEMPERATURE = 0.8
-HISTORY_TURNS_FOR_REWRITE = 4
-
-
-class Say(BaseModel):
-    """One message to a character."""
-
-    session_id: UUID
-    message: str
-
-
-class Context(BaseModel):
-    """What the reply is to be written from."""
-
-    message: str
-    book_title: str
-    character_id: UUID
-    name: str
-    aliases: list[str]
-    system_prompt: str
-    quotes: list[str]
-    history: list[Message]
-    summary: str
-    collection: str | None
-    embedding_model: str | None
+EXCERPT_CHARS = 240  # of a source: enough to know the place again
 
 
 class Queries(BaseModel):
@@ -72,6 +63,7 @@ class Found(BaseModel):
     """The passages that bear on the message, nearest first."""
 
     passages: list[Passage]
+    sources: list[Source] = []  # the same, as they are shown to the reader
 
 
 class Reply(BaseModel):
@@ -80,14 +72,13 @@ class Reply(BaseModel):
     text: str
     model: str
     offline: bool
-    passages: list[str]
 
 
 class Saved(BaseModel):
-    """The two messages as they are kept."""
+    """The messages as they are kept; none of the user's where only a reply was asked for."""
 
-    user_message_id: UUID
-    character_message_id: UUID
+    user_message_id: UUID | None
+    character_message_id: UUID | None
 
 
 class ModelFailed(DomainError):
@@ -101,26 +92,48 @@ class ModelFailed(DomainError):
 def load_context(say: Say, job: JobRef, session: Session) -> Context:
     """Gather the character, the conversation so far and the live index. Raises SessionNotFound."""
     chat = get_session(session, say.session_id, owner=job.owner_id)
-    character = session.get_one(Character, chat.character_id)
+    character = session.get_one(Character, say.character_id)
     book = session.get_one(Book, chat.book_id)
-    roles = {Author.USER: "user", Author.ASSISTANT: "assistant", Author.CHARACTER: "assistant"}
-    history = [
-        Message.model_validate({"role": roles[one.role], "content": one.content})
-        for one in recent_messages(session, chat.id, settings.books.history_messages)
-    ]
+    chapters = [ChapterEnd.model_validate(one) for one in book.chapters]
+    up_to = horizon(say.up_to_chapter, book.total_chapters)
+    known = _known(character, up_to)
+    names = {one.id: one.name for one in members(session, chat)}
+    summary, before = recalled(session, say.parent_id, at_least=settings.books.history_messages)
+    asked, history = spoken(say.message, before, speaker=character.id, names=names)
     return Context(
-        message=say.message,
+        message=asked.message,
+        asked_by=asked.by,
         book_title=book.title,
         character_id=character.id,
         name=character.name,
-        aliases=character.aliases,
-        system_prompt=character.system_prompt or "",
-        quotes=(character.profile or {}).get("quotes", []),
+        aliases=known.aliases,
+        system_prompt=known.persona,
+        quotes=known.quotes,
         history=history,
-        summary=chat.summary,
+        summary=summary,
+        others=[name for id_, name in names.items() if id_ != character.id],
+        wishes=_wishes(session, chat),
+        standing=standing(up_to, chapters),
+        up_to=up_to,
+        chapters=chapters,
         collection=book.collection() if book.index_version else None,
         embedding_model=book.embedding_model,
     )
+
+
+def _known(character: Character, up_to: int | None) -> Known:
+    return known_within(
+        name=character.name,
+        persona=character.system_prompt or "",
+        aliases=character.aliases,
+        profile=character.profile,
+        up_to=up_to,
+    )
+
+
+def _wishes(session: Session, chat: ChatSession) -> str:
+    own = Preferences.model_validate(chat.preferences)
+    return wishes(merged(get_preferences(session, owner=chat.user_id), own))
 
 
 @step(queue="stream")
@@ -148,48 +161,47 @@ def write_queries(context: Context, llm: LLM, cache: Cache) -> Queries:
     return queries
 
 
-def rewrite_messages(context: Context) -> list[Message]:
-    """Return the prompt that turns the last message into two queries."""
-    recent = [f"{one.role}: {one.content}" for one in context.history[-HISTORY_TURNS_FOR_REWRITE:]]
-    told = (
-        f"A reader of {context.book_title!r} talks to {context.name}. Rewrite the last message for "
-        'searching the novel. Answer with JSON: {"narrative": a sentence such as the novel might '
-        'contain, "keywords": names and words to look for}.'
-    )
-    said = "\n".join([*recent, f"user: {context.message}"])
-    return [Message(role="system", content=told), Message(role="user", content=said)]
-
-
 @step(queue="stream")
 def retrieve(
-    context: Context, queries: Queries, embedder: Embedder, vectors: Vectors, keywords: Keywords
+    context: Context,
+    queries: Queries,
+    embedder: Embedder,
+    vectors: Vectors,
+    keywords: Keywords,
+    reranker: Reranker,
 ) -> Found:
-    """Search by meaning and by keywords and merge; if that fails, the chat goes on without."""
+    """Search by meaning and by keywords; if that fails, the chat goes on without.
+
+    Nothing beyond the reader's horizon is searched.
+    """
     if context.collection is None:
         return Found(passages=[])
-    top_k = settings.books.top_k
-    try:
-        (vector,) = embedder.embed([queries.narrative], model=context.embedding_model)
-        near = vectors.search(context.collection, vector, top_k=top_k)
-        worded = keywords.search(context.collection, queries.keywords, top_k=top_k)
-    except Unavailable:
-        return Found(passages=[])
-    return Found(passages=merge(near, worded, top_k))
+    hits = HybridSearch(embedder, vectors, keywords, reranker).find(
+        queries.narrative,
+        queries.keywords,
+        collection=context.collection,
+        model=context.embedding_model,
+        top_k=settings.books.top_k,
+        up_to_index=last_passage(context.chapters, context.up_to),
+    )
+    passages = [hit.passage for hit in hits if passage_is_within(hit.passage.meta, context.up_to)]
+    return Found(passages=passages, sources=[source_of(context, one) for one in passages])
 
 
-def merge(near: list[Hit], worded: list[Hit], top_k: int) -> list[Passage]:
-    """Interleave two rankings by reciprocal rank; a passage found by both counts twice.
-
-    Source: Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion", SIGIR 2009 (k = 60).
-    """
-    scores: dict[str, float] = {}
-    passages: dict[str, Passage] = {}
-    for hits in (near, worded):
-        for rank, hit in enumerate(hits):
-            passages.setdefault(hit.passage.id, hit.passage)
-            scores[hit.passage.id] = scores.get(hit.passage.id, 0.0) + 1 / (60 + rank)
-    best = sorted(scores, key=lambda id_: -scores[id_])[:top_k]
-    return [passages[id_] for id_ in best]
+def source_of(context: Context, passage: Passage) -> Source:
+    """Return a passage as a reader is shown where a reply comes from."""
+    chapter, start = passage.meta.get("chapter"), passage.meta.get("start")
+    known = isinstance(chapter, int) and 0 <= chapter < len(context.chapters)
+    return Source(
+        id=passage.id,
+        index=passage.index,
+        chapter=chapter + 1 if isinstance(chapter, int) else None,
+        chapter_title=context.chapters[int(chapter or 0)].title if known else "",
+        start=start if isinstance(start, int) else None,
+        end=start + len(passage.text) if isinstance(start, int) else None,
+        excerpt=" ".join(passage.text.split())[:EXCERPT_CHARS],
+        quotes=own_quotes(context, passage),
+    )
 
 
 @step(queue="stream", max_attempts=3)
@@ -201,82 +213,35 @@ def write_reply(context: Context, found: Found, llm: LLM, tokens: Tokens) -> Rep
                 reply_messages(context, found.passages),
                 purpose="chat",
                 temperature=REPLY_TEMPERATURE,
-                extra=_own_words(context, found.passages),
+                extra=own_words(context, found.passages),
             )
         )
     except Unavailable as error:
         raise ModelFailed(str(error)) from error
     model = llm.name("chat")
-    return Reply(
-        text=text,
-        model=model,
-        offline=model.startswith("offline/"),
-        passages=[passage.id for passage in found.passages],
-    )
-
-
-def reply_messages(context: Context, passages: list[Passage]) -> list[Message]:
-    """Return the prompt of a reply: the persona, what the book says, the talk so far."""
-    system = [context.system_prompt]
-    if context.summary:
-        system.append(f"What you have talked about before: {context.summary}")
-    if passages:
-        system.append("Passages of your book that may bear on this:")
-        system += [f"[{number}] {one.text}" for number, one in enumerate(passages, start=1)]
-    return [
-        Message(role="system", content="\n\n".join(system)),
-        *context.history,
-        Message(role="user", content=context.message),
-    ]
-
-
-def _own_words(context: Context, passages: list[Passage]) -> dict[str, Any]:
-    """Return what the offline provider answers from: the character's own words."""
-    told = []
-    for one in passages:
-        flat = " ".join(one.text.split())
-        own = [quote for quote in context.quotes if quote in flat]
-        told.append({"id": one.id, "text": one.text, "quotes_by_character": own})
-    return {
-        "task": "character_reply",
-        "name": context.name,
-        "message": context.message,
-        "passages": told,
-        "quotes": context.quotes,
-    }
+    return Reply(text=text, model=model, offline=model.startswith("offline/"))
 
 
 @step(queue="stream")
-def save_messages(say: Say, reply: Reply, job: JobRef, session: Session) -> Saved:
-    """Keep both messages, or neither."""
-    asked = ChatMessage(
-        id=uuid5(job.id, "user"),
-        session_id=say.session_id,
-        position=0,
-        role=Author.USER,
-        content=say.message,
-        created_at=now(),
-    )
-    said = ChatMessage(
-        id=uuid5(job.id, "character"),
-        session_id=say.session_id,
-        position=0,
-        role=Author.CHARACTER,
+def save_messages(say: Say, found: Found, reply: Reply, job: JobRef, session: Session) -> Saved:
+    """Keep the message and its reply, or neither."""
+    asked, said = keep_turn(
+        session,
+        job.id,
+        say,
         content=reply.text,
+        sources=found.sources,
         details={
             "model": reply.model,
             "offline": reply.offline,
-            "passages": reply.passages,
-            "job_id": str(job.id),
+            "passages": [passage.id for passage in found.passages],
         },
-        created_at=now(),
     )
-    add_messages(session, say.session_id, asked, said)
-    return Saved(user_message_id=asked.id, character_message_id=said.id)
+    return Saved(user_message_id=asked, character_message_id=said)
 
 
 chat = Pipeline(
-    "books.chat",
+    PIPELINE,
     load_context,
     write_queries,
     retrieve,

@@ -6,66 +6,43 @@ never empty meanwhile.
 """
 
 import hashlib
-import json
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel
 from sqlmodel import Session
 
-from config.settings import settings
 from models.blobs import Blob, hold_blob
 from models.books.library import (
     Character,
     ProcessingStatus,
     collection_name,
     get_book,
-    open_version,
     replace_cast,
 )  # fmt: skip
 from models.errors import Unprocessable
-from models.files import decode
-from models.reading import CastList, Chapter, ChapterReading, ChapterScan
-from models.text import find_chapters, normalise
-from pipelines.books.personas import Persona, Profile, profiles, write_persona
-from tasks.pipeline import Pipeline, each, parallel, step
-from tasks.tools import (
-    Blobs,
-    Embedder,
-    Extractor,
-    Fetch,
-    JobRef,
-    Keywords,
-    Passage,
-    Progress,
-    Tokenizer,
-    Vectors,
+from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
+from pipelines.books.backups import PersonaFile, PersonaFiles, back_up_personas
+from pipelines.books.figures import count_reading
+from pipelines.books.indexing import (
+    Chunks,
+    KeywordIndex,
+    VectorIndex,
+    cut_chunks,
+    index_keywords,
+    index_vectors,
 )  # fmt: skip
-
-EMBED_BATCH = 64  # passages per request: small enough to report progress and to stop soon
-
-
-class IngestBook(BaseModel):
-    """The book to read in, and how many of its characters get a voice."""
-
-    book_id: UUID
-    top: int = settings.books.cast_size
-    min_mentions: int = settings.books.min_mentions
-
-
-class Edition(BaseModel):
-    """Which version of the book is being made, and where its text comes from."""
-
-    book_id: UUID
-    version: int
-    file_url: str | None
-    file_blob: str | None
-
-
-class BookText(BaseModel):
-    """The normalised text, in the blob store, and its chapters."""
-
-    text: Blob
-    chapters: list[Chapter]
+from pipelines.books.personas import Persona, Profile, profiles, write_persona
+from pipelines.books.staging import (
+    BookText,
+    Edition,
+    IngestBook,
+    fetch_file,
+    open_edition,
+    stage_text,
+)  # fmt: skip
+from pipelines.books.whole import Unread, plan_chapters, read_whole
+from tasks.pipeline import Pipeline, each, parallel, step
+from tasks.tools import Blobs, Extractor, JobRef, Keywords, Vectors
 
 
 class Cast(BaseModel):
@@ -75,29 +52,6 @@ class Cast(BaseModel):
     others: list[Profile]
     reading: Blob
     processing_version: str
-
-
-class Chunks(BaseModel):
-    """The text cut into passages, in the blob store."""
-
-    passages: Blob
-    count: int
-
-
-class VectorIndex(BaseModel):
-    """A collection of vectors, and what made them."""
-
-    collection: str
-    model: str
-    dimension: int
-    count: int
-
-
-class KeywordIndex(BaseModel):
-    """A collection for keyword search."""
-
-    collection: str
-    count: int
 
 
 class Published(BaseModel):
@@ -120,30 +74,6 @@ class NobodyThere(Unprocessable):
     code = "no_characters"
 
 
-def open_edition(book: IngestBook, session: Session) -> Edition:
-    """Take the next version number of the book. Raises BookNotFound."""
-    row = open_version(session, book.book_id)
-    return Edition(
-        book_id=row.id, version=row.last_version, file_url=row.file_url, file_blob=row.file_blob
-    )
-
-
-@step(idle_s=300)
-def stage_text(edition: Edition, blobs: Blobs, fetch: Fetch, progress: Progress) -> BookText:
-    """Fetch the file, decode and normalise it and find its chapters.
-
-    Raises FetchRefused, EmptyFile, NotText; Unavailable is retried.
-    """
-    if edition.file_blob:
-        data = blobs.get(edition.file_blob)
-    else:
-        data = fetch.download(edition.file_url or "", progress=lambda d, t: progress(d, t, "bytes"))
-    text = normalise(decode(data))
-    chapters = find_chapters(text)
-    progress(len(chapters), len(chapters), "chapters")
-    return BookText(text=blobs.put(text.encode()), chapters=chapters)
-
-
 @step(queue="cpu")
 def scan_chapter(
     chapter: Chapter, book: BookText, blobs: Blobs, extractor: Extractor
@@ -153,10 +83,10 @@ def scan_chapter(
 
 
 @step(queue="cpu")
-def find_cast(scans: list[ChapterScan], extractor: Extractor) -> CastList:
-    """Tell who is who in the whole book. Raises NobodyThere."""
+def find_cast(scans: list[ChapterScan], unread: Unread, extractor: Extractor) -> CastList:
+    """Tell who is who in the whole book, or nothing where it is read. Raises NobodyThere."""
     cast = extractor.cast(scans)
-    if not cast.members:
+    if not cast.members and not unread.whole:
         raise NobodyThere()
     return cast
 
@@ -173,86 +103,28 @@ def read_chapter(
 def gather_cast(
     request: IngestBook,
     book: BookText,
+    unread: Unread,
     cast: CastList,
     readings: list[ChapterReading],
     blobs: Blobs,
     extractor: Extractor,
 ) -> Cast:
-    """Put the chapters together and choose who gets a voice."""
+    """Put the chapters together and choose who gets a voice. Raises NobodyThere."""
     text = blobs.get(book.text.key).decode()
-    reading = extractor.finish(text, book.chapters, cast, readings)
+    if unread.whole:
+        reading = Reading.model_validate_json(blobs.get(unread.whole.key))
+    else:
+        reading = extractor.finish(text, book.chapters, cast, readings)
+    if not reading.characters:
+        raise NobodyThere()
     everybody = profiles(reading, text)
     main = [one for one in everybody if one.mentions >= request.min_mentions][: request.top]
     return Cast(
         main=main,
         others=[one for one in everybody if one not in main],
         reading=blobs.put(reading.model_dump_json().encode()),
-        processing_version=extractor.version,
+        processing_version=reading.book.version,
     )
-
-
-@step(queue="cpu")
-def cut_chunks(edition: Edition, book: BookText, blobs: Blobs, tokenizer: Tokenizer) -> Chunks:
-    """Cut the text into passages of a few hundred tokens that do not cross chapters."""
-    text = blobs.get(book.text.key).decode()
-    passages: list[Passage] = []
-    for chapter in book.chapters:
-        body = text[chapter.start : chapter.end]
-        size, overlap = settings.books.chunk_tokens, settings.books.chunk_overlap_tokens
-        for start, end in tokenizer.cut(body, tokens=size, overlap=overlap):
-            index = len(passages)
-            passages.append(
-                Passage(
-                    id=str(uuid5(edition.book_id, f"{edition.version}:{index}")),
-                    text=body[start:end],
-                    index=index,
-                    meta={"chapter": chapter.index, "start": chapter.start + start},
-                )
-            )
-    data = json.dumps([passage.model_dump() for passage in passages]).encode()
-    return Chunks(passages=blobs.put(data), count=len(passages))
-
-
-def _passages(chunks: Chunks, blobs: Blobs) -> list[Passage]:
-    return [Passage.model_validate(one) for one in json.loads(blobs.get(chunks.passages.key))]
-
-
-@step(idle_s=300)
-def index_vectors(
-    edition: Edition,
-    chunks: Chunks,
-    blobs: Blobs,
-    embedder: Embedder,
-    vectors: Vectors,
-    progress: Progress,
-) -> VectorIndex:
-    """Embed the passages into a new collection. Raises Unavailable (retried)."""
-    model = embedder.model()
-    collection = collection_name(edition.book_id, edition.version)
-    passages = _passages(chunks, blobs)
-    vectors.create(collection, model.dimension)
-    for start in range(0, len(passages), EMBED_BATCH):
-        batch = passages[start : start + EMBED_BATCH]
-        vectors.upsert(collection, batch, embedder.embed([one.text for one in batch]))
-        progress(start + len(batch), len(passages), "passages")
-    return VectorIndex(
-        collection=collection, model=model.name, dimension=model.dimension, count=len(passages)
-    )
-
-
-@step()
-def index_keywords(
-    edition: Edition, chunks: Chunks, blobs: Blobs, keywords: Keywords, progress: Progress
-) -> KeywordIndex:
-    """Put the passages into a new collection for keyword search. Raises Unavailable (retried)."""
-    collection = collection_name(edition.book_id, edition.version)
-    passages = _passages(chunks, blobs)
-    keywords.create(collection)
-    for start in range(0, len(passages), EMBED_BATCH):
-        batch = passages[start : start + EMBED_BATCH]
-        keywords.upsert(collection, batch)
-        progress(start + len(batch), len(passages), "passages")
-    return KeywordIndex(collection=collection, count=len(passages))
 
 
 def publish(
@@ -260,6 +132,8 @@ def publish(
     text: BookText,
     cast: Cast,
     personas: list[Persona],
+    backups: PersonaFiles,
+    chunks: Chunks,
     vectors: VectorIndex,
     keywords: KeywordIndex,
     job: JobRef,
@@ -267,27 +141,39 @@ def publish(
 ) -> Published:
     """Save the cast and flip the book to the new version, all at once or not at all."""
     book = get_book(session, edition.book_id, owner=job.owner_id)
-    voices = {persona.name: persona for persona in personas}
-    rows = [
-        _character(book.id, place, profile, voices.get(profile.name), cast.processing_version)
-        for place, profile in enumerate([*cast.main, *cast.others], start=1)
-    ]
+    rows = _characters(book.id, cast, personas, backups)
     replace_cast(session, book, rows)
-    for blob in (text.text, cast.reading):
+    for blob in (text.text, cast.reading, *(file.blob for file in backups.files)):
         hold_blob(session, blob, owner=job.owner_id, purpose=f"book:{book.id}")
     book.index_version = edition.version
     book.embedding_model, book.embedding_dimension = vectors.model, vectors.dimension
     book.total_chunks, book.total_chapters = keywords.count, len(text.chapters)
+    book.chapters = [chapter.model_dump() for chapter in chunks.chapters]
     book.processing_status = ProcessingStatus.COMPLETED
     book.processing_version = cast.processing_version
     session.add(book)
+    count_reading(session, job.id, found=len(rows), asked=len(cast.main), voiced=len(personas))
     return Published(
         version=edition.version, characters=[row.id for row in rows], chunks=keywords.count
     )
 
 
+def _characters(
+    book_id: UUID, cast: Cast, personas: list[Persona], backups: PersonaFiles
+) -> list[Character]:
+    voices = {persona.name: persona for persona in personas}
+    files = {file.name: file for file in backups.files}
+    rows = [
+        _character(book_id, place, one, voices.get(one.name), files.get(one.name))
+        for place, one in enumerate([*cast.main, *cast.others], start=1)
+    ]
+    for row in rows:
+        row.processing_version = cast.processing_version
+    return rows
+
+
 def _character(
-    book_id: UUID, place: int, profile: Profile, voice: Persona | None, version: str
+    book_id: UUID, place: int, profile: Profile, voice: Persona | None, file: PersonaFile | None
 ) -> Character:
     return Character(
         id=uuid5(book_id, hashlib.sha256(profile.name.encode()).hexdigest()),
@@ -303,7 +189,7 @@ def _character(
         analysis=voice.analysis.model_dump() if voice else None,
         profile=profile.model_dump(mode="json"),
         system_prompt=voice.system_prompt if voice else None,
-        processing_version=version,
+        prompt_blob=file.blob.key if file else None,
         is_primary=voice is not None,
         is_narrator=profile.is_narrator,
         sort_order=place,
@@ -323,14 +209,17 @@ def sweep(published: Published, edition: Edition, vectors: Vectors, keywords: Ke
 ingest = Pipeline(
     "books.ingest",
     open_edition,
+    fetch_file,
     stage_text,
-    each(scan_chapter, over=BookText, items="chapters", key="index"),
+    each(read_whole, over=Edition, items="passes", key="extractor"),
+    plan_chapters,
+    each(scan_chapter, over=Unread, items="chapters", key="index"),
     find_cast,
-    each(read_chapter, over=BookText, items="chapters", key="index"),
+    each(read_chapter, over=Unread, items="chapters", key="index"),
     gather_cast,
     each(write_persona, over=Cast, items="main", key="name", optional=True),
     cut_chunks,
-    parallel(index_vectors, index_keywords),
+    parallel(index_vectors, index_keywords, back_up_personas),
     publish,
     sweep,
     input=IngestBook,

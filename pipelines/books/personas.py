@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel, Field
 
 from models.reading import Character, Quote, Reading, Tie, WordRef
+from pipelines.books.evidence import Place, Shown, words_shown
 from tasks.pipeline import step
 from tasks.tools import LLM, Checkpoint, Message, Structured
 
@@ -50,6 +51,8 @@ class Profile(BaseModel):
     described_as: list[str]
     relations: list[Relation]
     quotes: list[str]
+    quote_places: list[Place] = []  # of the quotes, in their order
+    described_at: dict[str, list[Shown]] = {}  # what they are described as → where
 
 
 class CharacterAnalysis(BaseModel):
@@ -82,14 +85,14 @@ def profiles(reading: Reading, text: str) -> list[Profile]:
         if quote.speaker is not None:
             spoken.setdefault(quote.speaker, []).append(quote)
     return [
-        _profile(one, names, spoken.get(one.id, []), reading.relations)
-        for one in reading.characters
+        _profile(one, names, spoken.get(one.id, []), reading, text) for one in reading.characters
     ]
 
 
 def _profile(
-    one: Character, names: dict[int, str], quotes: list[Quote], ties: list[Tie]
+    one: Character, names: dict[int, str], quotes: list[Quote], reading: Reading, text: str
 ) -> Profile:
+    sample, described = _sample(quotes), _top(one.actions.mod)
     pronoun, probability = max(one.pronouns.items(), key=lambda item: item[1], default=("", 0.0))
     return Profile(
         name=one.name,
@@ -105,9 +108,11 @@ def _profile(
         does=_top(one.actions.agent),
         undergoes=_top(one.actions.patient),
         has=_top(one.actions.poss),
-        described_as=_top(one.actions.mod),
-        relations=_relations(one.id, names, ties),
-        quotes=_sample(quotes),
+        described_as=described,
+        relations=_relations(one.id, names, reading.relations),
+        quotes=[" ".join(quote.text.split()) for quote in sample],
+        quote_places=[Place(chapter=q.chapter, start=q.start, end=q.end) for q in sample],
+        described_at=words_shown(described, one.actions.mod, text, reading.chapters),
     )
 
 
@@ -130,11 +135,10 @@ def _relations(me: int, names: dict[int, str], ties: list[Tie]) -> list[Relation
     ]
 
 
-def _sample(quotes: list[Quote]) -> list[str]:
+def _sample(quotes: list[Quote]) -> list[Quote]:
     """Return telling quotations, in order and spread evenly over the book."""
-    telling = [q.text for q in quotes if len(q.text.split()) >= MIN_QUOTE_WORDS]
-    step = max(1, len(telling) // SAMPLE_QUOTES)
-    return [" ".join(text.split()) for text in telling[::step]][:SAMPLE_QUOTES]
+    telling = [quote for quote in quotes if len(quote.text.split()) >= MIN_QUOTE_WORDS]
+    return telling[:: max(1, len(telling) // SAMPLE_QUOTES)][:SAMPLE_QUOTES]
 
 
 def analysis_messages(profile: Profile) -> list[Message]:

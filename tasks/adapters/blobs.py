@@ -1,9 +1,13 @@
 """Blobs in the blob store of the settings."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from config.blobs import Blob, BlobStore
+from config.db import transaction
+from config.settings import settings
+from models import blobs
 from models.errors import Unavailable
 from tasks.refusals import BlobMissing
 
@@ -24,6 +28,19 @@ class StoredBlobs:
         """Return the bytes. Raises BlobMissing, Unavailable."""
         with _translated():
             return self._store.get(key)
+
+    def prune(self, progress: Callable[[int, int, str], None]) -> int:
+        """Delete old blobs without a claim on them; return how many. Raises Unavailable."""
+        old = timedelta(hours=settings.blob.unreferenced_hours)
+        with _translated():
+            stored = self._store.keys()
+        with transaction() as session:
+            unneeded = blobs.unreferenced(session, stored, older_than=old)
+        for number, key in enumerate(unneeded, 1):
+            with _translated():
+                self._store.delete(key)
+            progress(number, len(unneeded), "blobs")
+        return len(unneeded)
 
 
 @contextmanager

@@ -52,8 +52,18 @@ SAY = {
     "user_id": "{asker}", "character_id": "{character_id}", "book_id": "{book_id}",
     "session_id": "{session_id}", "user_message": "Hello?",
 }  # fmt: skip
+WEEKLY = {"name": "Weekly", "pipeline": "tests.fan", "cron": "0 8 * * MON"}
+HOOK = {"url": "https://hooks.example/a", "every_job": False}
 NAMED = {"json": {"name": "A thing"}}
 
+TASK = {"json": {"title": "Run", "scheduled_at": "2040-07-02T10:00:00Z"}}
+EVENT = {"json": {"event_id": "{event_id}"}}
+SKIP = {"json": {"event_id": "{event_id}", "action": "skip"}}
+DONE = {"json": {"updates": [{"id": "{event_id}", "status": "done"}]}}
+SPOKEN = {"json": {"session_id": "{session_id}", "role": "user", "content": "Hello"}}
+CALL = {
+    "json": {"session_id": "{session_id}", "function_call_id": "fc_1", "function_name": "x"},
+}
 GOAL = {"json": {"title": "Run", "user_id": "{asker}"}}
 NO_BODY: dict[str, Any] = {"json": {}}
 
@@ -78,6 +88,27 @@ DECISIONS: dict[str, Decision] = {
     "POST /jobs/{job_id}/retry": Owned(owner=202),
     "POST /jobs/{job_id}/fork": Owned(owner=202, send={"json": {"step": "open_edition"}}),
     "POST /jobs/{job_id}/answer": Owned(owner=409, send={"json": {"step": "x", "value": 1}}),
+    # schedules
+    "GET /schedules": Mine(),
+    "POST /schedules": Mine(owner=201, send={"json": WEEKLY}),
+    "GET /schedules/{schedule_id}": Owned(),
+    "PATCH /schedules/{schedule_id}": Owned(send={"json": {"every_s": 60}}),
+    "DELETE /schedules/{schedule_id}": Owned(owner=204),
+    "POST /schedules/{schedule_id}/pause": Owned(),
+    "POST /schedules/{schedule_id}/resume": Owned(),
+    "POST /schedules/{schedule_id}/trigger": Owned(owner=202),
+    "GET /schedules/{schedule_id}/upcoming": Owned(),
+    "GET /schedules/{schedule_id}/fires": Owned(),
+    # webhooks
+    "GET /webhooks": Mine(),
+    "POST /webhooks": Mine(owner=201, send={"json": HOOK}),
+    "GET /webhooks/{webhook_id}": Owned(),
+    "PATCH /webhooks/{webhook_id}": Owned(send={"json": {"description": "Ours"}}),
+    "DELETE /webhooks/{webhook_id}": Owned(owner=204),
+    "POST /webhooks/{webhook_id}/rotate": Owned(send={"json": {}}),
+    "GET /webhooks/{webhook_id}/deliveries": Owned(),
+    "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": Owned(owner=202),
+    "POST /jobs/{job_id}/webhooks": Owned(owner=204, send={"json": {"webhook_id": "{webhook_id}"}}),
     # books
     "GET /books": Mine(),
     "POST /books": Mine(owner=201, send=BOOK),
@@ -85,10 +116,27 @@ DECISIONS: dict[str, Decision] = {
     "DELETE /books/{book_id}": Owned(owner=204),
     "GET /books/{book_id}/characters": Owned(),
     "GET /characters/{character_id}": Owned(),
+    "GET /characters/{character_id}/card": Owned(owner=409),
+    "GET /characters/{character_id}/prompt.md": Owned(owner=409),
     "POST /chat-sessions": Owned(owner=201, send={"json": {"character_id": "{character_id}"}}),
+    "GET /chat-sessions": Mine(),
     "GET /chat-sessions/{session_id}": Owned(),
+    "PATCH /chat-sessions/{session_id}": Owned(send={"json": {"title": "A talk"}}),
+    "DELETE /chat-sessions/{session_id}": Owned(owner=204),
     "GET /chat-sessions/{session_id}/messages": Owned(),
+    "POST /chat-sessions/{session_id}/messages": Owned(owner=None, send={"json": {"message": "A"}}),
     "GET /chat-sessions/{session_id}/stream": Owned(),
+    "POST /chat-sessions/{session_id}/stop": Owned(),
+    "GET /chat-sessions/{session_id}/preferences": Owned(),
+    "PUT /chat-sessions/{session_id}/preferences": Owned(send={"json": {}}),
+    "GET /chat-preferences": Mine(),
+    "PUT /chat-preferences": Mine(send={"json": {}}),
+    "GET /messages/{message_id}": Owned(),
+    "GET /messages/{message_id}/alternates": Owned(),
+    "GET /messages/{message_id}/sources": Owned(),
+    "POST /messages/{message_id}/choose": Owned(),
+    "POST /messages/{message_id}/regenerate": Owned(owner=None, send={"json": {}}),
+    "POST /messages/{message_id}/edit": Owned(owner=None, send={"json": {"message": "A"}}),
     "POST /character/processing": Owned(owner=202, stranger=422, send={"json": PROCESS}),
     "POST /character/chat": Owned(owner=None, send={"json": SAY}),
     # accounts
@@ -124,6 +172,21 @@ DECISIONS: dict[str, Decision] = {
     "GET /users/{uid}": Service(),
     "PATCH /users/{uid}/preferences": Service(send={"json": {"vibes": ["quiet"]}}),
     "DELETE /users/{uid}": Service(service=204),
+    # tasks and their scheduler
+    "GET /tasks": Mine(),
+    "POST /tasks": Mine(owner=201, send=TASK),
+    "PATCH /tasks": Owned(send=DONE),
+    "GET /scheduler/tasks": Mine(),
+    "GET /scheduler/preferences": Mine(),
+    "PUT /scheduler/preferences": Mine(send={"json": {}}),
+    "POST /scheduler/suggest": Owned(send=EVENT),
+    "POST /scheduler/apply": Owned(send=SKIP),
+    # voice: 503 without a key of Deepgram's; what fails is told with 200, by the document
+    "POST /api/v1/voice/session": Mine(owner=503, send={"json": {}}),
+    "POST /api/v1/voice/messages": Owned(stranger=200, send=SPOKEN),
+    "POST /api/v1/voice/intents": Owned(stranger=200, send=CALL),
+    "GET /api/v1/voice/sessions/{session_id}/messages": Owned(),
+    "DELETE /api/v1/voice/session/{session_id}": Owned(),
     # goals
     "POST /goals": Mine(owner=201, send=GOAL),
     "GET /goals": Mine(),

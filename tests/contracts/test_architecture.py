@@ -13,8 +13,17 @@ from tasks.pipeline import REGISTRY
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("api", "pipelines", "tasks", "models", "config")
 CLIENTS = {"litellm", "openai", "tiktoken", "torch", "booknlp", "qdrant_client", "typesense"}
-TRANSPORTS = {  # what speaks to the outside without being an AI client, and who may import it
-    "httpx": {"config/fetch.py", "api/demo.py", "tasks/adapters/litellm_client.py"},
+LIBRARIES = {  # what speaks to the outside, or its formats, and who may import it
+    "PIL": {"api/books/portraits.py"},
+    "lxml": {"tasks/adapters/epub.py", "tasks/adapters/xhtml.py"},
+    "pypdf": {"tasks/adapters/pdf.py"},
+    "httpx": {
+        "config/fetch.py",
+        "api/demo.py",
+        "tasks/adapters/keywords_typesense.py",
+        "tasks/adapters/litellm_client.py",
+        "tasks/adapters/speech.py",
+    },
     "fsspec": {"config/blobs.py"},
     "pgvector": {
         "models/indexes.py",
@@ -53,9 +62,9 @@ def test_ai_clients_are_imported_by_adapters_only() -> None:
     assert {file for file in files if not file.startswith("tasks/adapters/")} == set()
 
 
-@pytest.mark.parametrize("client", TRANSPORTS)
-def test_a_transport_is_imported_only_where_it_is_meant_to_be(client: str) -> None:
-    assert {file for file, names in imported().items() if client in names} <= TRANSPORTS[client]
+@pytest.mark.parametrize("client", LIBRARIES)
+def test_a_library_is_imported_only_where_it_is_meant_to_be(client: str) -> None:
+    assert {file for file, names in imported().items() if client in names} <= LIBRARIES[client]
 
 
 def test_celery_tasks_are_named_by_shelf_operation_and_step() -> None:

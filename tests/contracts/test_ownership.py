@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,19 +19,26 @@ from config.db import transaction
 from config.settings import settings
 from models.accounts import issue_token, list_tokens, provision_user
 from models.base import new_id
-from models.books.conversations import open_session
 from models.books.library import Character, get_book
+from models.books.messages import Author, ChatMessage, attach
+from models.books.sessions import open_session
 from models.dining import provision_diner
 from models.goals.fallback import fallback_week
 from models.goals.goals import GoalCreate, new_goal
-from models.goals.tables import Goal, PlanSource, Talk
+from models.goals.tables import Goal, PlanSource, Talk, TalkContext
 from models.goals.talks import start_talk
+from models.goals.todo import TaskCreate, add_task
 from models.goals.versions import Planned, keep_plan
 from models.jobs import lifecycle
 from models.scenes.users import ItemCreate, SkillCreate, UserItem, UserSkill, add_owned
+from models.schedules.keeping import keep_schedule
+from models.schedules.tables import ScheduleCreate
+from models.webhooks.deliveries import list_deliveries
+from models.webhooks.keeping import keep_webhook, name_webhook
+from models.webhooks.tables import WebhookCreate
 from pipelines.goals.plan import begin
 from tests import inline
-from tests.contracts.ownership import BOOK, DECISIONS, Mine, Open, Owned, Service
+from tests.contracts.ownership import BOOK, DECISIONS, HOOK, WEEKLY, Mine, Open, Owned, Service
 
 SERVICE = {"X-Service-Token": "secret-of-the-service"}
 MOUNTS = {"/admin"}
@@ -104,16 +112,32 @@ def _things(owner: UUID, book_id: UUID, job_id: UUID) -> dict[str, str]:
         session.flush()
         chat = open_session(session, character, user=owner, title="")
         chat.job_id = job_id
+        said = ChatMessage(
+            id=new_id(), session_id=chat.id, position=1, role=Author.USER, content="Hello?"
+        )
+        attach(session, chat.id, None, said)
         item = add_owned(session, UserItem, ItemCreate(name="A lamp"), owner=owner)
         skill = add_owned(session, UserSkill, SkillCreate(name="Light"), owner=owner)
         provision_diner(session, owner, email=None)
+        session.add(
+            Talk(owner_id=owner, public_id=str(chat.id), context_type=TalkContext.VOICE)
+        )  # so that one id stands for both kinds of sessions
+        run = TaskCreate(title="Run", scheduled_at=datetime(2040, 7, 2, 10, tzinfo=UTC))
+        task = add_task(session, run, owner=owner, time_zone="UTC")
+        weekly = keep_schedule(
+            session, ScheduleCreate.model_validate(WEEKLY), input={"count": 1}, owner=owner
+        )
+        hook, _ = keep_webhook(session, WebhookCreate.model_validate(HOOK), owner=owner)
+        name_webhook(session, job_id, hook)
+        (delivery,) = list_deliveries(session, hook, status=None, before=None, limit=1)
         (token,) = list_tokens(session, owner=owner)
         goal, talk = _goal_and_talk(session, owner)
         found = {
             "user_id": owner, "uid": owner, "book_id": book_id, "job_id": job_id,
             "character_id": character.id, "session_id": chat.id, "item_id": item.id,
-            "skill_id": skill.id, "token_id": token.id, "goal_id": goal.id,
-            "conversation_id": talk.id,
+            "skill_id": skill.id, "token_id": token.id, "message_id": said.id,
+            "goal_id": goal.id, "conversation_id": talk.id, "event_id": task.id,
+            "schedule_id": weekly.id, "webhook_id": hook.id, "delivery_id": delivery.id,
         }  # fmt: skip
     return {name: str(one) for name, one in found.items()} | {
         "pipeline": "tests.fan",

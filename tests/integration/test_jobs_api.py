@@ -7,10 +7,10 @@ from starlette.concurrency import run_in_threadpool
 
 from api.answers import answer
 from config.db import connection, transaction
-from models.accounts import issue_token, provision_user
+from models.accounts import SYSTEM_USER_ID, issue_token, provision_user
 from models.base import new_id
-from models.jobs import retention
 from models.jobs.tables import job
+from pipelines.upkeep.prune_jobs import PruneJobs, prune_jobs
 from tests.inline import drain
 from tests.pipelines import OWNER, Numbers, fan
 
@@ -267,13 +267,16 @@ async def test_old_jobs_are_pruned_and_still_counted(client: httpx.AsyncClient) 
     with connection() as conn:
         conn.exec_driver_sql("UPDATE job SET finished_at = now() - interval '31 days'")
 
-    await run_in_threadpool(retention.prune_in_batches)
+    with transaction() as session:
+        provision_user(session, SYSTEM_USER_ID)
+        prune_jobs.start(session, PruneJobs(), owner=SYSTEM_USER_ID)
+    await run_in_threadpool(drain)
 
     assert (await client.get(f"/jobs/{told['id']}")).status_code == 404
     metrics = (await client.get("/metrics")).text
     assert 'longrun_jobs_total{pipeline="tests.fan",status="succeeded"} 1.0' in metrics
     with connection() as conn:
-        assert conn.execute(job.select()).first() is None
+        assert conn.execute(job.select()).one().pipeline == "upkeep.prune_jobs"
 
 
 async def test_readiness_says_that_no_worker_lives(client: httpx.AsyncClient) -> None:

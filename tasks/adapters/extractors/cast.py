@@ -7,6 +7,7 @@ from models.reading import CastList, CastMember, ChapterScan, Gender, Narration,
 from .aliases import Clusterer
 from .clusters import Cluster
 from .lexicon import lexicon
+from .marriages import join_married
 from .names import Cutter, Name, collect_names, normal
 from .persons import find_persons
 
@@ -27,6 +28,7 @@ def cast_book(scans: list[ChapterScan]) -> CastList:
     persons = find_persons(names)
     clusters = Clusterer({name: names[name] for name in persons}).run()
     clusters = _join_linked(clusters, [link for scan in scans for link in scan.links])
+    clusters = join_married(clusters, scans, cutter)
     clusters.sort(key=lambda c: (-c.count, _best_name(c).key))
     narration = _narration(scans)
     narrator = _narrator(clusters, scans) if narration == "first" else None

@@ -1,5 +1,6 @@
 """One chapter read with the cast known: who is named, who speaks, who does what."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from models.reading import (
@@ -46,17 +47,19 @@ def prepare(text: str, chapter: Chapter, cast: CastList) -> Prepared:
     return Prepared(page, known, named, meant, questions)
 
 
-def read_chapter(text: str, chapter: Chapter, cast: CastList) -> ChapterReading:
+def read_chapter(
+    text: str, chapter: Chapter, cast: CastList, trained: Mapping[str, float] | None = None
+) -> ChapterReading:
     """Read one chapter."""
     page, known, named, meant, questions = prepare(text, chapter, cast)
-    quotes = attribute(text, page, chapter.index, questions, known)
+    quotes = attribute(text, page, chapter.index, questions, known, trained)
     return ChapterReading(
         chapter=chapter.index,
         tokens=len(page),
         mentions=_mentions(page, named, meant),
         quotes=quotes,
         actions=ActionReader(page).read(named, meant),
-        ties=find_ties(page, named, meant, quotes),
+        ties=find_ties(page, chapter.index, named, meant, quotes),
     )
 
 
@@ -76,14 +79,19 @@ def _end(page: Page, named: Named) -> int:
 
 
 def attribute(
-    text: str, page: Page, chapter: int, questions: list[Question], cast: KnownCast
+    text: str,
+    page: Page,
+    chapter: int,
+    questions: list[Question],
+    cast: KnownCast,
+    trained: Mapping[str, float] | None = None,
 ) -> list[Quote]:
     """Return the quotes of a chapter with their speakers, in order."""
-    decoder = Decoder(questions, weights())
+    decoder = Decoder(questions, weights() if trained is None else trained)
     speakers = decoder.best()
     found = []
     for place, (question, speaker) in enumerate(zip(questions, speakers, strict=True)):
-        ranked = decoder.probabilities(speakers, place)
+        ranked = decoder.ranked[place]
         shared = {
             "chapter": chapter,
             "speaker": speaker if isinstance(speaker, int) else None,

@@ -24,6 +24,8 @@ RECENT_MENTIONS = 40
 RECENT_PARAGRAPHS = 12
 CONVERSATION_TURNS, CONVERSATION_GAP = 8, 3  # turns looked at; paragraphs without speech between
 RECENT_NOUNS, NOUN_PARAGRAPHS = 3, 6
+SCENE_GAP = 6  # paragraphs without speech that end who is thought to be present
+CARRIED = 5  # people of a conversation who stay candidates, however long it goes on
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class FeatureMaker:
         self._unnamed = SubjectReader(page, named, cast).find_unnamed()
         self._unnamed_at = [noun.at for noun in self._unnamed]
         self._noun_gender = {noun.noun: noun.gender for noun in self._unnamed}
+        self._present: dict[Who, int] = {}  # in this conversation → the turn that last told of them
 
     def make(self) -> list[Question]:
         """Return one question per turn."""
@@ -85,6 +88,7 @@ class FeatureMaker:
         self._add_unnamed(found, turn)
         self._add_near(found, turn)
         self._add_neighbours(found, place)
+        self._add_carried(found, place)
         self._add_own_words(found, turn)
         prefix, cues = _cues(turn)
         kind = self._add_cues(found, prefix, cues, turn)
@@ -164,6 +168,19 @@ class FeatureMaker:
                     found[speaker][f"spoke_{near}"] += 1
                     found[speaker][f"spoke_{near}_parity{(at - place) % 2}"] += 1
                 at += step
+
+    def _add_carried(self, found: dict[Who, Evidence], place: int) -> None:
+        """Add who has been part of the conversation so far, though not told of lately."""
+        turns = self._turns
+        if place and turns[place].para - turns[place - 1].para > SCENE_GAP:
+            self._present.clear()
+        told = [who for who, features in found.items() if features]
+        order = sorted(self._present, key=lambda who: -self._present[who])
+        for rank, who in enumerate([who for who in order if who not in found][:CARRIED]):
+            found[who]["carried"] = 1
+            found[who][f"carried{min(rank, 2)}"] = 1
+        for who in told:
+            self._present[who] = place
 
     def _add_own_words(self, found: dict[Who, Evidence], turn: Turn) -> None:
         for who in set(turn.called):

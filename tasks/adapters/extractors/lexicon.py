@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 DATA = Path(__file__).parent / "data"
+_PET_ENDINGS = ("y", "ie", "ey")
 CLEAR_RATIO = 3.0  # a name is a man's or a woman's when one use is this much more frequent
 
 
@@ -59,12 +60,16 @@ def lexicon() -> Lexicon:
 
 
 def _nicknames() -> dict[str, frozenset[str]]:
-    """Read BookNLP's list: a full name, then its short forms, by tabs."""
+    """Read BookNLP's list: a full name, then its short forms, by tabs.
+
+    A longer form without a pet ending is a name of its own: Maria is not Mary.
+    """
     found: dict[str, set[str]] = {}
     for line in (DATA / "aliases.txt").read_text(encoding="utf-8").splitlines():
         full, *short = line.strip().lower().split("\t")
         for name in short:
-            found.setdefault(name, set()).add(full)
+            if len(name) <= len(full) or name.endswith(_PET_ENDINGS):
+                found.setdefault(name, set()).add(full)
     return {name: frozenset(fulls) for name, fulls in found.items()}
 
 

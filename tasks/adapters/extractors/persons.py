@@ -6,7 +6,8 @@ from collections import Counter
 from .lexicon import Lexicon, lexicon
 from .names import Name
 
-# A name that scores this much is taken for a person; chosen by looking at the seven novels.
+# A name that scores this much is taken for a person. Set by hand like the score's own weights, with
+# the casts of the seven novels in view: nothing was fitted, and these novels are no proof of it.
 PERSON_SCORE = 1.2
 SEEN_OFTEN = 4  # mentions; a name that often but never in narration is suspect: Soup, Sahib
 FAMILY_BONUS = 1.0  # for the first name or surname of somebody

@@ -139,6 +139,7 @@ def _sum(pair: tuple[int, int], ties: list[Tie]) -> Tie:
         turns=sum(tie.turns for tie in ties),
         address=sum(tie.address for tie in ties),
         kin=dict(kin.most_common()),
+        chapters=sorted({chapter for tie in ties for chapter in tie.chapters}),
     )
 
 

@@ -15,7 +15,9 @@ KIN_REACH = 3  # words between "his" and "sister", and between "sister" and "Jan
 CROWD = 8  # a paragraph that names more people than this ties nobody
 
 
-def find_ties(page: Page, named: list[Named], meant: list[Meant], quotes: list[Quote]) -> list[Tie]:
+def find_ties(
+    page: Page, chapter: int, named: list[Named], meant: list[Meant], quotes: list[Quote]
+) -> list[Tie]:
     """Count what ties each pair of a chapter's people."""
     together = _together(page, named)
     turns = _turns(quotes)
@@ -34,6 +36,7 @@ def find_ties(page: Page, named: list[Named], meant: list[Meant], quotes: list[Q
             turns=turns[a, b],
             address=address[a, b],
             kin=dict(kin.get((a, b), {})),
+            chapters=[chapter],
         )
         for a, b in sorted(together.keys() | turns.keys() | address.keys() | kin.keys())
     ]

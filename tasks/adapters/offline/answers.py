@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tasks.adapters.offline.analysis import analysis, system_prompt
+from tasks.adapters.offline.memory import summary
 from tasks.adapters.offline.planning import plan_week
 from tasks.adapters.offline.reply import reply
 from tasks.adapters.offline.words import content_words, distinct
@@ -77,4 +78,5 @@ FORMS: dict[str, Callable[[Facts], Facts]] = {
 TEXTS: dict[str, Callable[[Facts], str]] = {
     "system_prompt": system_prompt,
     "character_reply": reply,
+    "talk_summary": summary,
 }

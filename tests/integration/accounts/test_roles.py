@@ -3,14 +3,14 @@
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from api import dialects
+from api import dialects, errors
 from api.deps import Superadmin
 from tests.integration.accounts.people import execute, join
 
 
 async def test_each_role_may_do_what_its_rank_allows(web: httpx.AsyncClient) -> None:
     app = FastAPI()
-    dialects.install(app)
+    errors.install(app)
     router = APIRouter(tags=["control"], **dialects.speaking("control"))
 
     @router.get("/ping")

@@ -25,18 +25,20 @@ def served(scripted: ScriptedModel) -> Iterator[Served]:
 @pytest.fixture
 def configure(served: Served, monkeypatch: pytest.MonkeyPatch) -> Configure:
     """Point the adapters at the scripted model of a name, with other `LLM_` settings if need be."""
-    from tasks.adapters import embeddings, litellm_client, llm, model_errors
+    from tasks.adapters import embeddings, litellm_client, llm, model_errors, rerank
 
-    def point(model: str = "plain", **changes: object) -> None:
-        name = f"openai/{model}"
+    def point(model: str = "plain", provider: str = "openai", **changes: object) -> None:
+        name = f"{provider}/{model}"
         reached = {"api_base": served.base, "api_key": KEY} | changes
         changed = settings.model_copy(
             update={
-                "models": ModelSettings(chat=name, analysis=name, rewrite=name, embedding=name),
+                "models": ModelSettings(
+                    chat=name, analysis=name, rewrite=name, embedding=name, rerank=name
+                ),
                 "llm": LLMSettings.model_validate(reached),
             }
         )
-        for module in (embeddings, litellm_client, llm, model_errors):
+        for module in (embeddings, litellm_client, llm, model_errors, rerank):
             monkeypatch.setattr(module, "settings", changed)
 
     point()

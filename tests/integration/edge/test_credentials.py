@@ -23,6 +23,8 @@ from models.credentials import (
     list_credentials,
     open_credential,
 )  # fmt: skip
+from models.webhooks.keeping import keep_webhook, signing_secrets
+from models.webhooks.tables import WebhookCreate
 from tests.integration.accounts.people import execute
 
 SECRET = "sk-live-0123456789abcdef"
@@ -118,6 +120,23 @@ def test_rotating_seals_all_with_the_newest_key(
         for n, one in enumerate(ids):
             secret = open_credential(session, one, owner=owner)
             assert secret.get_secret_value() == f"{SECRET}{n}"
+
+
+def test_rotating_seals_the_secrets_of_webhooks_too(
+    owner: UUID, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, OLD)
+    with transaction() as session:
+        new = WebhookCreate(url="https://hooks.example/")
+        hook, secret = keep_webhook(session, new, owner=owner)
+
+    use(monkeypatch, f"{NEW},{OLD}")
+    assert rotate.main() == 0
+    assert "1 webhook secrets" in capsys.readouterr().out
+
+    use(monkeypatch, NEW)
+    with transaction() as session:
+        assert signing_secrets(session, hook.id) == [secret]
 
 
 def test_what_no_key_opens_is_named_and_left_alone(

@@ -10,6 +10,7 @@ from tests.fakes import (
     FakeFetch,
     FakeKeywords,
     FakeLLM,
+    FakeReranker,
     FakeVectors,
 )
 from tests.suites import (
@@ -19,6 +20,7 @@ from tests.suites import (
     FetchSuite,
     KeywordsSuite,
     LLMSuite,
+    RerankerSuite,
     Sketch,
     StructuredSuite,
     VectorsSuite,
@@ -53,6 +55,12 @@ class TestFakeKeywords(KeywordsSuite):
     @pytest.fixture
     def keywords(self) -> FakeKeywords:
         return FakeKeywords()
+
+
+class TestFakeReranker(RerankerSuite):
+    @pytest.fixture
+    def reranker(self) -> FakeReranker:
+        return FakeReranker()
 
 
 class TestFakeBlobs(BlobsSuite):

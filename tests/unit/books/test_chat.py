@@ -3,17 +3,13 @@
 import json
 from uuid import UUID
 
+from models.books.horizon import ChapterEnd
+from models.books.messages import Author, ChatMessage
 from models.errors import Unavailable
-from pipelines.books.chat import (
-    Context,
-    Queries,
-    merge,
-    reply_messages,
-    retrieve,
-    write_queries,
-)  # fmt: skip
+from pipelines.books.chat import Queries, retrieve, write_queries
+from pipelines.books.reply_prompt import Context, reply_messages, spoken
 from tasks.tools import Hit, Message, Passage
-from tests.fakes import FakeCache, FakeEmbedder, FakeKeywords, FakeLLM, FakeVectors
+from tests.fakes import FakeCache, FakeEmbedder, FakeKeywords, FakeLLM, FakeReranker, FakeVectors
 
 CONTEXT = Context(
     message="Do you like him?",
@@ -29,7 +25,12 @@ CONTEXT = Context(
     embedding_model="fake/letters",
 )
 REWRITTEN = json.dumps({"narrative": "Elizabeth spoke of Darcy.", "keywords": "Darcy like"})
-PASSAGES = [Passage(id=f"p{k}", text=f"text {k}", index=k) for k in range(4)]
+PASSAGES = [
+    Passage(id=f"p{k}", text=f"text {k}", index=k, meta={"chapter": k // 2, "start": 10 * k})
+    for k in range(4)
+]
+CHAPTERS = [ChapterEnd(title="One", last_passage=1), ChapterEnd(title="Two", last_passage=3)]
+ANN, BOB = UUID(int=7), UUID(int=8)
 
 
 def test_a_message_is_rewritten_with_what_was_said_before() -> None:
@@ -63,19 +64,17 @@ def test_the_message_itself_serves_when_the_model_fails_and_is_not_remembered() 
     assert not cache.kept
 
 
-def test_a_passage_that_both_searches_find_comes_first() -> None:
-    near = [Hit(passage=PASSAGES[0], score=0.9), Hit(passage=PASSAGES[1], score=0.8)]
-    worded = [Hit(passage=PASSAGES[2], score=7.0), Hit(passage=PASSAGES[1], score=6.0)]
-    assert [one.id for one in merge(near, worded, 3)] == ["p1", "p0", "p2"]
+def test_a_chat_goes_on_when_every_search_fails() -> None:
+    class NoVectors(FakeVectors):
+        def search(self, *_: object, **__: object) -> list[Hit]:
+            raise Unavailable("The index is away.")
 
-
-def test_a_chat_goes_on_when_the_search_fails() -> None:
-    class Down(FakeVectors):
+    class NoKeywords(FakeKeywords):
         def search(self, *_: object, **__: object) -> list[Hit]:
             raise Unavailable("The index is away.")
 
     queries = Queries(narrative="n", keywords="k")
-    found = retrieve(CONTEXT, queries, FakeEmbedder(), Down(), FakeKeywords())
+    found = retrieve(CONTEXT, queries, FakeEmbedder(), NoVectors(), NoKeywords(), FakeReranker())
     assert found.passages == []
 
 
@@ -84,3 +83,68 @@ def test_a_prompt_has_the_persona_the_passages_and_the_talk() -> None:
     assert [one.role for one in told] == ["system", "user", "user"]
     for part in ("You are Elizabeth.", "They met.", "[1] text 0"):
         assert part in told[0].content
+
+
+def found(context: Context) -> list[str]:
+    vectors, keywords, embedder = FakeVectors(), FakeKeywords(), FakeEmbedder()
+    vectors.upsert("book_v1", PASSAGES, embedder.embed([one.text for one in PASSAGES]))
+    keywords.upsert("book_v1", PASSAGES)
+    queries = Queries(narrative="text", keywords="text")
+    told = retrieve(context, queries, embedder, vectors, keywords, FakeReranker())
+    assert [one.id for one in told.sources] == [one.id for one in told.passages]
+    return sorted(one.id for one in told.passages)
+
+
+def test_no_passage_of_a_later_chapter_is_found() -> None:
+    horizon = {"up_to": 1, "chapters": CHAPTERS}
+
+    assert found(CONTEXT) == ["p0", "p1", "p2", "p3"]
+    assert found(CONTEXT.model_copy(update=horizon)) == ["p0", "p1"]
+
+
+def test_a_book_whose_chapters_are_not_known_has_a_horizon_all_the_same() -> None:
+    assert found(CONTEXT.model_copy(update={"up_to": 1})) == ["p0", "p1"]
+
+
+def said(role: Author, content: str, who: UUID | None = None) -> ChatMessage:
+    return ChatMessage(
+        id=UUID(int=1), session_id=UUID(int=2), position=1, role=role, content=content,
+        character_id=who,
+    )  # fmt: skip
+
+
+def test_a_character_reads_its_own_words_as_its_own_and_others_by_name() -> None:
+    before = [
+        said(Author.USER, "Hello!"),
+        said(Author.CHARACTER, "Hm.", ANN),
+        said(Author.CHARACTER, "Good day.", BOB),
+    ]
+    names = {ANN: "Ann", BOB: "Bob"}
+
+    asked, history = spoken("Well?", before, speaker=ANN, names=names)
+
+    assert (asked.message, asked.by) == ("Well?", "Reader")
+    assert [(one.role, one.content) for one in history] == [
+        ("user", "Reader: Hello!"),
+        ("assistant", "Hm."),
+        ("user", "Bob: Good day."),
+    ]
+    asked, history = spoken(None, before, speaker=ANN, names=names)
+    assert (asked.message, asked.by, len(history)) == ("Good day.", "Bob", 2)
+
+
+def test_a_talk_of_two_has_no_names_before_its_lines() -> None:
+    before = [said(Author.USER, "Hello!"), said(Author.CHARACTER, "Hm.", ANN)]
+
+    asked, history = spoken(None, before, speaker=ANN, names={ANN: "Ann"})
+
+    assert asked.message == "Go on.", "a character does not answer itself"
+    assert [one.content for one in history] == ["Hello!", "Hm."]
+
+
+def test_rules_come_before_wishes_and_the_horizon_is_told() -> None:
+    told = reply_messages(
+        CONTEXT.model_copy(update={"standing": "Read up to 1.", "wishes": "Be brief."}), []
+    )[0].content
+    places = [told.index(part) for part in ("You are Elizabeth.", "Read up to 1.", "Be brief.")]
+    assert places == sorted(places)

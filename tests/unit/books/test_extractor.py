@@ -77,6 +77,17 @@ def test_relations_name_who_belongs_together() -> None:
     others = {tie.a + tie.b - heroine for tie in closest}
     assert others == {called(reading, "Mr. Darcy").id, called(reading, "Jane").id}
     assert all(tie.turns > 50 for tie in closest)
+    assert all(len(tie.chapters) > 10 for tie in closest)
+    assert all(tie.chapters == sorted(set(tie.chapters)) for tie in reading.relations)
+    assert {chapter for tie in closest for chapter in tie.chapters} <= set(range(61))
+
+
+def test_two_who_talk_are_told_apart_however_long_it_goes_on() -> None:
+    turns = "\n\n".join(f'"And what of number {n}?"' for n in range(30))
+    opening = '"Shall we count?" said Ann.\n\n"Let us," said Ben.\n\n'
+    reading = read(f"CHAPTER I\n\nAnn met Ben in the hall. Ann and Ben sat.\n\n{opening}{turns}\n")
+    ann, ben = called(reading, "Ann").id, called(reading, "Ben").id
+    assert [quote.speaker for quote in reading.quotes][-4:] == [ann, ben] * 2
 
 
 def test_chapters_read_one_by_one_and_stored_between_give_the_same() -> None:

@@ -57,7 +57,8 @@ NOVELS = {
             {"Miss Bingley", "Caroline", "Caroline Bingley"},
             {"Wickham", "Mr. Wickham", "George Wickham"},
             {"Lady Catherine", "Lady Catherine de Bourgh"},
-            {"Charlotte", "Charlotte Lucas", "Miss Lucas"},
+            {"Charlotte", "Charlotte Lucas", "Miss Lucas", "Mrs. Collins"},
+            {"Maria", "Maria Lucas"},
             {"Miss Darcy", "Georgiana"},
             {"Sir William", "Sir William Lucas"},
         ],
@@ -68,6 +69,7 @@ NOVELS = {
             {"Lady Catherine", "Miss de Bourgh"},
             {"Charlotte", "Sir William", "Lady Lucas"},
             {"Mr. Collins", "Mrs. Collins"},
+            {"Mary", "Maria Lucas", "Charlotte"},
         ],
     ),
     "Emma": Expected(

@@ -99,3 +99,40 @@ def test_a_text_without_headings_is_divided_at_paragraphs() -> None:
 
 def test_a_short_text_is_one_chapter() -> None:
     assert titles("Once upon a time.\n") == ["Part 1"]
+
+
+MARKDOWN = """---
+title: Storm
+---
+# The Storm
+
+## One: Morning
+
+*Anna* came in. "I am **very** glad," said [Anna](http://example.org/anna).
+
+> "So am I," said Tom\\.
+
+***
+
+## Two
+
+She sat by the _window_.
+"""
+
+
+def test_headings_of_markdown_are_chapters() -> None:
+    text = normalise(MARKDOWN)
+    assert [c.title for c in find_chapters(text)] == ["The Storm, One: Morning", "Two"]
+
+
+def test_other_marks_of_markdown_are_taken_away() -> None:
+    text = normalise(MARKDOWN)
+    assert 'Anna came in. "I am very glad," said Anna.' in text
+    assert '\n"So am I," said Tom.\n' in text
+    assert "She sat by the window." in text
+    assert "***" not in text
+
+
+def test_plain_text_keeps_its_marks() -> None:
+    plain = "CHAPTER I\n\nHe said _no_.\n\n* * *\n\nThe end * of it *.\n"
+    assert normalise(plain) == plain

@@ -1,0 +1,147 @@
+"""What is told to Prometheus: what Postgres knows, and what this process has answered."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)  # fmt: skip
+from prometheus_client.registry import Collector
+from starlette.types import Scope
+
+from api.limits import failed_open
+from api.streams import current_hub
+from config.db import connection
+from config.settings import settings
+from models.counters import totals
+from models.jobs import nodes, queries
+
+REGISTERED = CollectorRegistry()
+NO_ROUTE = "unmatched"  # one label for all of them: paths that do not exist are without number
+READING = "books.ingest"
+TOLD = {  # the document's words for how a job has ended
+    "succeeded": "success", "succeeded_degraded": "success", "failed": "failed",
+    "cancelled": "cancelled",
+}  # fmt: skip
+
+_requests = Counter(
+    "http_requests", "Requests answered.", ["method", "endpoint", "status_code"],
+    registry=REGISTERED,
+)  # fmt: skip
+_durations = Histogram(
+    "http_request_duration_seconds", "Until the last byte of the answer.", ["method", "endpoint"],
+    registry=REGISTERED,
+)  # fmt: skip
+_in_progress = Gauge("http_requests_in_progress", "Requests under way.", registry=REGISTERED)
+
+
+class Answered:
+    """What became of a request; 500 until something was answered."""
+
+    status = 500
+
+
+@contextmanager
+def request_counted(scope: Scope) -> Iterator[Answered]:
+    """Count a request under its route's path, whatever becomes of it."""
+    answered, began = Answered(), time.perf_counter()
+    _in_progress.inc()
+    try:
+        yield answered
+    finally:
+        _in_progress.dec()
+        endpoint = getattr(scope.get("route"), "path", NO_ROUTE)
+        _requests.labels(scope["method"], endpoint, answered.status).inc()
+        _durations.labels(scope["method"], endpoint).observe(time.perf_counter() - began)
+
+
+class _Kept(Collector):
+    """Reads what is kept in Postgres at each scrape, so that any API process serves."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric of the engine and of the products."""
+        with connection() as conn:
+            yield from _queue_metrics(queries.queue_figures(conn))
+            yield from _job_metrics(queries.job_figures(conn))
+            yield from _step_metrics(queries.step_latencies(conn))
+            yield from _book_metrics(queries.job_figures(conn), totals(conn))
+            live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
+        slots = GaugeMetricFamily("longrun_slots", "Steps that can run at once.", labels=["queue"])
+        for queue, count in nodes.slots(live).items():
+            slots.add_metric([queue], count)
+        yield slots
+        yield GaugeMetricFamily("longrun_nodes", "Live workers.", value=len(live))
+        yield GaugeMetricFamily("processing_active_workers", "Live workers.", value=len(live))
+        yield GaugeMetricFamily(
+            "longrun_streams_open", "Streams open here.", value=current_hub().readers
+        )
+
+
+def _queue_metrics(rows: list[Any]) -> Iterator[Metric]:
+    depth = GaugeMetricFamily("longrun_steps", "Steps by state.", labels=["queue", "status"])
+    age = GaugeMetricFamily(
+        "longrun_steps_oldest_seconds", "Age of the oldest.", labels=["queue", "status"]
+    )
+    for row in rows:
+        depth.add_metric([row.queue, row.status], row.steps)
+        age.add_metric([row.queue, row.status], float(row.oldest_s))
+    yield depth
+    yield age
+
+
+def _job_metrics(rows: list[Any]) -> Iterator[Metric]:
+    jobs = CounterMetricFamily("longrun_jobs", "Jobs ever.", labels=["pipeline", "status"])
+    for row in rows:
+        jobs.add_metric([row.pipeline, row.status], float(row.jobs))
+    yield jobs
+
+
+def _step_metrics(rows: list[Any]) -> Iterator[Metric]:
+    labels = ["pipeline", "step"]
+    spent = GaugeMetricFamily("longrun_step_seconds_sum", "Last hour's run time.", labels=labels)
+    count = GaugeMetricFamily("longrun_step_seconds_count", "Last hour's steps.", labels=labels)
+    attempts = GaugeMetricFamily("longrun_step_attempts", "Last hour's attempts.", labels=labels)
+    for row in rows:
+        spent.add_metric([row.pipeline, row.name], float(row.seconds))
+        count.add_metric([row.pipeline, row.name], row.steps)
+        attempts.add_metric([row.pipeline, row.name], row.attempts)
+    yield from (spent, count, attempts)
+
+
+def _book_metrics(jobs: list[Any], counted: dict[str, dict[str, float]]) -> Iterator[Metric]:
+    readings = [row for row in jobs if row.pipeline == READING]
+    yield CounterMetricFamily(
+        "processing_jobs_queued", "Books brought.", value=float(sum(row.jobs for row in readings))
+    )
+    processed = CounterMetricFamily("processing_jobs_processed", "Books read.", labels=["status"])
+    ended: dict[str, float] = dict.fromkeys(TOLD.values(), 0.0)
+    for row in readings:
+        if row.status in TOLD:
+            ended[TOLD[row.status]] += float(row.jobs)
+    for status, count in ended.items():
+        processed.add_metric([status], count)
+    yield processed
+    found = counted.get("characters_extracted", {}).get("", 0.0)
+    yield CounterMetricFamily("processing_characters_extracted", "Characters found.", value=found)
+    voiced = CounterMetricFamily(
+        "processing_characters_processed", "Characters asked about.", labels=["status"]
+    )
+    for status in ("success", "failed"):
+        voiced.add_metric([status], counted.get("characters_processed", {}).get(status, 0.0))
+    yield voiced
+    spent = SummaryMetricFamily(
+        "processing_pipeline_duration_seconds", "Of books that were read.", labels=["phase"]
+    )
+    for phase, seconds in counted.get("phase_seconds", {}).items():
+        spent.add_metric([phase], int(counted["phase_runs"][phase]), seconds)
+    yield spent
+
+
+REGISTERED.register(_Kept())
+REGISTERED.register(failed_open)

@@ -1,0 +1,1 @@
+"""Schedules: which pipeline starts when, again and again."""

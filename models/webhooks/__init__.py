@@ -1,0 +1,1 @@
+"""Webhooks: who is told when a job ends or waits, and how that went."""

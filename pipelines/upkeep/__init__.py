@@ -1,0 +1,1 @@
+"""What the platform does for itself, on schedules of its own."""

@@ -1,0 +1,124 @@
+"""The platform's own upkeep: what it deletes, and what it leaves alone."""
+
+import os
+import time
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlmodel import select
+
+from config.blobs import BlobStore
+from config.db import transaction
+from models.accounts import SYSTEM_USER_ID
+from models.base import new_id, now
+from models.blobs import hold_blob
+from models.books.library import Book
+from models.jobs.queries import job_output
+from models.jobs.tables import Job, JobStatus
+from models.schedules.tables import FireStatus, Schedule, ScheduleFire
+from models.webhooks.tables import DeliveryStatus, Webhook, WebhookDelivery
+from pipelines.books.sweep_indexes import SweepIndexes, sweep_indexes
+from pipelines.upkeep.prune_blobs import PruneBlobs, prune_blobs
+from pipelines.upkeep.prune_jobs import PruneJobs, prune_jobs
+from tasks.adapters.vectors import PgVectors
+from tasks.pipeline import Pipeline
+from tasks.tools import Passage
+from tests.inline import drain
+from tests.pipelines import OWNER, Numbers, fan
+
+OLD = now() - timedelta(days=40)
+
+
+@pytest.fixture(autouse=True)
+def _owned(owner: None) -> None:
+    """Every test has an owner."""
+
+
+def run(pipeline: Pipeline, input: object) -> dict[str, object]:
+    with transaction() as session:
+        job = pipeline.start(session, pipeline.parse(input), owner=SYSTEM_USER_ID)
+    drain()
+    with transaction() as session:
+        output = job_output(session.connection(), job.id)
+    assert output is not None
+    return output
+
+
+def test_old_jobs_fires_and_deliveries_are_forgotten_and_new_ones_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.jobs.retention.BATCH", 2)
+    with transaction() as session:
+        for age in (OLD, OLD, OLD, now()):
+            job = fan.start(session, Numbers(), owner=OWNER)
+            job.status, job.finished_at = JobStatus.CANCELLED, age
+        row = Schedule(
+            owner_id=OWNER, name="a", pipeline="tests.fan", input={}, every_s=9, anchor=now()
+        )
+        hook = Webhook(owner_id=OWNER, url="https://a.example/", events=[])
+        session.add_all([row, hook])
+        session.flush()
+        for age in (OLD, now()):
+            session.add(
+                ScheduleFire(
+                    schedule_id=row.id, scheduled_for=age, fired_at=age, status=FireStatus.SKIPPED
+                )
+            )
+            session.add(
+                WebhookDelivery(
+                    id=new_id(), webhook_id=hook.id, job_id=job.id, event="job.failed", body={},
+                    status=DeliveryStatus.FAILED, created_at=age,
+                )
+            )  # fmt: skip
+
+    told = run(prune_jobs, PruneJobs())
+
+    assert told == {"jobs": 3, "idempotency_keys": 0, "fires": 1, "deliveries": 1}
+    with transaction() as session:
+        kept = select(Job.id).where(Job.pipeline == "tests.fan")
+        assert len(session.exec(kept).all()) == 1
+
+
+def test_blobs_that_nobody_claims_are_deleted_after_a_day() -> None:
+    store = BlobStore()
+    young, old, held = (store.put(os.urandom(20)) for _ in range(3))
+    with transaction() as session:
+        hold_blob(session, held, owner=OWNER, purpose="a test")
+    ago = time.time() - 2 * 86_400
+    for blob in (old, held):
+        os.utime(store._path(blob.key), (ago, ago))
+
+    assert run(prune_blobs, PruneBlobs()) == {"blobs": 1}
+    assert [store.exists(blob.key) for blob in (young, old, held)] == [True, False, True]
+
+
+def add_book(read_at: timedelta, *, live: int, last: int) -> UUID:
+    with transaction() as session:
+        job = fan.start(session, Numbers(), owner=OWNER)
+        job.status, job.finished_at = JobStatus.FAILED, now() - read_at
+        book = Book(
+            owner_id=OWNER, title="a", slug="a", job_id=job.id, index_version=live,
+            last_version=last,
+        )  # fmt: skip
+        session.add(book)
+        session.flush()
+        for version in range(1, last + 1):
+            passage = Passage(id="a", text="a", index=0)
+            PgVectors().upsert(book.collection(version), [passage], [[1.0, 0.0]])
+        return book.id
+
+
+def versions(book_id: UUID) -> list[int]:
+    return [one for one in range(1, 9) if PgVectors().count(f"{book_id}_v{one}")]
+
+
+def test_versions_that_nothing_reads_are_dropped_a_day_later() -> None:
+    settled = add_book(timedelta(days=2), live=3, last=5)
+    fresh = add_book(timedelta(hours=2), live=3, last=5)
+
+    told = run(sweep_indexes, SweepIndexes())
+
+    assert told == {"collections": 3}
+    assert versions(settled) == [1, 3], "1 was dropped when 3 went live"
+    assert versions(fresh) == [1, 2, 3, 4, 5]
