@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from icalendar import Calendar, Event, vRecur
 
-from models.errors import Unprocessable
 from models.goals.tables import Goal, Task, TaskStatus, Trigger
 
 FIRST_HOUR = 9  # tasks begin at 09:00 and last an hour, from Monday to Friday (goals.md)
@@ -18,31 +16,12 @@ WEEK = timedelta(days=7)
 DAY = timedelta(days=1)
 
 
-class UnknownTimeZone(Unprocessable):
-    """There is no such time zone; use an IANA name like Europe/Berlin."""
-
-    code = "unknown_time_zone"
-
-
 @dataclass(frozen=True, slots=True)
 class Span:
     """The days of one week of a plan."""
 
     first: date
     last: date
-
-
-def checked_zone(name: str) -> str:
-    """Return the name of a time zone. Raises UnknownTimeZone."""
-    if name not in _zones():
-        raise UnknownTimeZone()
-    return name
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """Return the names of all time zones; looking for them takes 20 ms."""
-    return frozenset(available_timezones())
 
 
 def first_day(today: date, *, weeks: int, target: date | None) -> date:

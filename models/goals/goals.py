@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from models.base import now, one_statement
 from models.errors import Conflict, NotFound, Unprocessable
-from models.goals.calendar import checked_zone, weeks_until
+from models.goals.calendar import weeks_until
 from models.goals.tables import (
     DEFAULT_WEEKS,
     DEFAULT_ZONE,
@@ -25,6 +25,7 @@ from models.goals.tables import (
 )  # fmt: skip
 from models.goals.weeks import weeks_wanted
 from models.jobs.tables import TERMINAL, Job
+from models.zones import check_zone
 
 MAX_ACTIVE = 3  # goals.md: more at once come to nothing
 
@@ -116,7 +117,7 @@ def new_goal(session: Session, given: GoalCreate, *, owner: UUID) -> Goal:
     The caller's transaction then holds the owner's lock, so that nobody has four. Raises
     WeeksOutOfRange, PastTarget, UnknownTimeZone, GoalNotFound (of the parent).
     """
-    checked_zone(given.time_zone)
+    check_zone(given.time_zone)
     if given.parent_goal_id is not None:
         get_goal(session, given.parent_goal_id, owner=owner)
     waiting = _waiting(session, owner)
@@ -203,7 +204,7 @@ def change_goal(session: Session, goal_id: UUID, given: GoalUpdate, *, owner: UU
     goal.sqlmodel_update(
         {name: one for name, one in changes.items() if one is not None or name in cleared}
     )
-    checked_zone(goal.time_zone)
+    check_zone(goal.time_zone)
     if changes.keys() & {"target_weeks", "target_date", "description", "title"}:
         goal.target_weeks = _weeks(goal, given.target_weeks, default=goal.target_weeks)
     goal.updated_at = now()

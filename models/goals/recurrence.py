@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from dateutil.rrule import rrule, rrulestr
 
 from models.errors import Unprocessable
-from models.goals.slots import zone
+from models.zones import zone
 
 Parts = dict[str, str]
 

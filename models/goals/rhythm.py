@@ -15,7 +15,8 @@ from pydantic import Field as Bounded
 from sqlalchemy import ARRAY, Column, SmallInteger, String, Time
 from sqlmodel import Field, Session, SQLModel
 
-from models.goals.slots import BEDTIME, MONDAY_TO_FRIDAY, MORNING, Rhythm, UnknownTimeZone, zone
+from models.goals.slots import BEDTIME, MONDAY_TO_FRIDAY, MORNING, Rhythm
+from models.zones import UnknownTimeZone, zone
 
 
 def _known(name: str) -> str:

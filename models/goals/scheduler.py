@@ -12,9 +12,10 @@ from models.base import now
 from models.errors import Conflict, Unprocessable
 from models.goals.recurrence import occurrences
 from models.goals.rhythm import rhythm_of
-from models.goals.slots import DAYS_AHEAD, Proposal, Span, propose, zone
+from models.goals.slots import DAYS_AHEAD, Proposal, Span, propose
 from models.goals.tables import Task, TaskStatus, Trigger
 from models.goals.todo import LONGEST_MINUTES, OPEN, get_task, leave_behind, moment_of
+from models.zones import zone
 
 SCHEDULE_LOCK = 0x4C52_0007  # first half of an advisory lock's key, the second being the owner
 LONGEST_LOOK = timedelta(days=92)  # one quarter of a year, as calendars show it

@@ -7,9 +7,9 @@ IANA time zone, so a day may last 23 or 25 hours.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from models.errors import Unprocessable
+from models.zones import zone
 
 SLOT = timedelta(minutes=30)  # slots begin on the hour and half past
 BUFFER = timedelta(minutes=15)  # kept free around what is planned
@@ -17,12 +17,6 @@ LAST_TODAY = time(21, 0)  # on the very day nothing is planned beyond
 DAYS_AHEAD = 7  # whoever is full for a week is not helped by a later slot
 MONDAY_TO_FRIDAY = (0, 1, 2, 3, 4)
 BEDTIME, MORNING = time(23, 0), time(7, 0)  # of whoever has not said
-
-
-class UnknownTimeZone(Unprocessable):
-    """This is no IANA time zone, such as Europe/Berlin."""
-
-    code = "unknown_time_zone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +45,6 @@ class Rhythm:
     work_start: time | None = None
     work_end: time | None = None
     work_days: Sequence[int] = MONDAY_TO_FRIDAY  # 0 is Monday
-
-
-def zone(name: str) -> ZoneInfo:
-    """Return a time zone by its IANA name. Raises UnknownTimeZone."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: the name of a folder
-        raise UnknownTimeZone() from error
 
 
 def at_wall(day: date, clock: time, tz: ZoneInfo) -> datetime:

@@ -12,8 +12,8 @@ from sqlmodel import Session, col, select
 from models.base import now
 from models.errors import NotFound, Unprocessable
 from models.goals.recurrence import advanced, check_rule
-from models.goals.slots import zone
 from models.goals.tables import Task, TaskStatus, Trigger
+from models.zones import zone
 
 OPEN = (TaskStatus.PENDING, TaskStatus.RESCHEDULED)
 YEARS = range(2000, 2200)  # beyond, no calendar is right and some arithmetic overflows

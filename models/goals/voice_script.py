@@ -10,8 +10,9 @@ from config.settings import settings
 from models.base import now
 from models.goals.rhythm import read_rhythm
 from models.goals.scheduler import Planned, planned_tasks, say_time
-from models.goals.slots import DAYS_AHEAD, Span, zone
+from models.goals.slots import DAYS_AHEAD, Span
 from models.goals.tables import Talk
+from models.zones import zone
 
 TOLD_TASKS = 10  # as many as somebody may refer to as "the next ones"
 GREETING = "Hi, I'm Flux. What would you like to work on?"

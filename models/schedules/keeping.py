@@ -20,7 +20,8 @@ from models.schedules.tables import (
     ScheduleUpdate,
     UpcomingFire,
 )
-from models.schedules.times import Cadence, check_cron, check_zone, due_at
+from models.schedules.times import Cadence, check_cron, due_at
+from models.zones import check_zone
 
 SCHEDULES_AT_MOST = 1000  # of one owner: each costs a look at every fire
 

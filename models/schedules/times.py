@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import count
 from uuid import UUID
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
@@ -30,12 +30,6 @@ class InvalidCron(Unprocessable):
     """This is no cron line of five fields that ever comes true."""
 
     code = "invalid_cron"
-
-
-class UnknownTimeZone(Unprocessable):
-    """There is no such time zone in the IANA database."""
-
-    code = "unknown_time_zone"
 
 
 class CatchUp(StrEnum):
@@ -123,13 +117,6 @@ def check_cron(cron: str, *, now: datetime) -> str:
     if first is None:
         raise InvalidCron(cron=cron, problem="no such day in 50 years")
     return " ".join(fields)
-
-
-def check_zone(name: str) -> str:
-    """Return the name of a time zone. Raises UnknownTimeZone."""
-    if name not in available_timezones():
-        raise UnknownTimeZone(time_zone=name)
-    return name
 
 
 def due_at(cadence: Cadence, schedule_id: UUID, at: datetime, *, jitter_s: int) -> datetime:

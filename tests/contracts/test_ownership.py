@@ -1,7 +1,8 @@
 """Every route, asked by its owner, by a stranger, and by nobody."""
 
 import json
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,7 @@ from sqlmodel import Session
 from starlette.routing import Mount
 
 from api.app import app
-from config.db import transaction
+from config.db import engine, transaction
 from config.settings import settings
 from models.accounts import issue_token, list_tokens, provision_user
 from models.base import new_id
@@ -39,6 +40,7 @@ from models.webhooks.tables import WebhookCreate
 from pipelines.goals.plan import begin
 from tests import inline
 from tests.contracts.ownership import BOOK, DECISIONS, HOOK, WEEKLY, Mine, Open, Owned, Service
+from tests.stack import fresh_database
 
 SERVICE = {"X-Service-Token": "secret-of-the-service"}
 MOUNTS = {"/admin"}
@@ -74,6 +76,14 @@ def routes() -> set[str]:
         for route in iter_route_contexts(app.routes)
         for method in (route.methods or set()) - {"HEAD"}
     }
+
+
+@pytest.fixture(scope="module")
+def database_url(_postgres_server: None) -> Iterator[str]:
+    """One database for the whole walk: each route is asked for things of other people."""
+    fresh_database()
+    yield os.environ["DATABASE_URL"]
+    engine().dispose()
 
 
 @pytest.fixture

@@ -9,14 +9,13 @@ from models.goals.slots import (
     BUFFER,
     Rhythm,
     Span,
-    UnknownTimeZone,
     at_wall,
     closed_hours,
     exists_at_wall,
     free_slots,
     propose,
-    zone,
 )
+from models.zones import UnknownTimeZone, zone
 
 HOUR = timedelta(hours=1)
 BERLIN = Rhythm(time_zone="Europe/Berlin")

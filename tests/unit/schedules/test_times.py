@@ -13,12 +13,11 @@ from models.schedules.times import (
     Cadence,
     CatchUp,
     InvalidCron,
-    UnknownTimeZone,
     check_cron,
-    check_zone,
     choose,
     due_at,
 )
+from models.zones import UnknownTimeZone, check_zone
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ZONES = [
