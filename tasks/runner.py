@@ -51,21 +51,21 @@ def carry_out(pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, gener
 
     Returns whether the Celery chain may go on: not after a lost claim or a step without success.
     """
-    failpoint("before_claim")
+    failpoint("before_claim", spec.name)
     claim = _claim(pipeline, spec, job_id, step_id, generation)
     if claim is None:
         return _succeeded_already(pipeline, step_id)
     known: dict[Any, Any] = {}
     while True:
         announce(job_id)
-        failpoint("claimed")
+        failpoint("claimed", claim.name)
         with about(job=job_id, step=claim.name):
             after = _attempt(pipeline, pipeline.steps[claim.name], claim, known)
         announce(job_id)
         if after is None:
             publisher.refill(claim.queue)
             return False
-        failpoint("completed")
+        failpoint("completed", claim.name)
         publisher.submit(one.step_id for one in after.opened if not one.in_chain)
         if after.taken is None:
             if not any(one.in_chain for one in after.opened):
@@ -112,7 +112,7 @@ def _attempt(
             output, after = _write(pipeline, spec, claim, arguments)
         else:
             output = _checked(spec, spec.function(**arguments))
-            failpoint("ran")
+            failpoint("ran", spec.name)
             after = complete(pipeline, claim, output, tokens)
         known[spec.result] = output
         return after
@@ -181,7 +181,7 @@ def _write(
     def run(session: Session) -> tuple[BaseModel, Advanced]:
         output = _checked(spec, spec.function(**arguments, **{session_parameter: session}))
         session.flush()
-        failpoint("ran")
+        failpoint("ran", spec.name)
         return output, complete_in(session.connection(), pipeline, claim, output)
 
     result = durably(claim, lambda: _in_transaction(run))
