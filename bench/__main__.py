@@ -14,7 +14,17 @@ from bench.figures import Figure
 from bench.results import RESULTS, render
 from bench.servers import ROOT, servers
 
-BENCHMARKS = ("overhead", "throughput", "recovery", "http", "auth", "tokens", "streams", "memory")
+BENCHMARKS = (
+    "overhead",
+    "throughput",
+    "recovery",
+    "http",
+    "auth",
+    "tokens",
+    "streams",
+    "ingest",
+    "memory",
+)
 ALONE = "--alone"
 
 
