@@ -76,9 +76,9 @@ def await_end(client: httpx.Client, job_id: str) -> None:
     assert job["status"] == "succeeded", job["error"]
 
 
-def converse(client: httpx.Client, session: dict[str, Any], over: threading.Event) -> int:
-    """Ask until the readings are over, and once more; return how many replies came whole."""
-    asked, last = 0, False
+def converse(client: httpx.Client, session: dict[str, Any], over: threading.Event) -> list[str]:
+    """Ask until the readings are over, and once more; return the jobs of replies, all whole."""
+    jobs, last = [], False
     while not last:
         last = over.is_set()
         body = {
@@ -86,21 +86,28 @@ def converse(client: httpx.Client, session: dict[str, Any], over: threading.Even
             "character_id": session["character_id"],
             "book_id": session["book_id"],
             "session_id": session["session_id"],
-            "user_message": QUESTIONS[asked % len(QUESTIONS)],
+            "user_message": QUESTIONS[len(jobs) % len(QUESTIONS)],
         }
         answer = client.post("/character/chat", json=body)
         assert answer.status_code == 200, answer.text
         told = [json.loads(x[6:]) for x in answer.text.splitlines() if x.startswith("data: ")]
         assert told[-1].get("done"), told[-1]
         assert told[-1]["full_response"]
-        asked += 1
-    return asked
+        jobs.append(answer.headers["x-job-id"])
+    return jobs
 
 
 def replies(client: httpx.Client, session: dict[str, Any]) -> list[dict[str, Any]]:
     path = f"/chat-sessions/{session['session_id']}/messages"
     kept = client.get(path, params={"limit": 100}).json()["messages"]
     return [one for one in kept if one["role"] == "character"]
+
+
+def times(client: httpx.Client, job_id: str, name: str) -> tuple[str, str]:
+    """Return when a job's step began and ended."""
+    rows = client.get(f"/jobs/{job_id}/steps").json()
+    found = next(row for row in rows if row["name"] == name)
+    return found["started_at"], found["finished_at"]
 
 
 def test_twenty_chats_go_on_while_their_book_is_read_in_again(
@@ -119,17 +126,22 @@ def test_twenty_chats_go_on_while_their_book_is_read_in_again(
     with ThreadPoolExecutor(CHATS) as crowd:
         talks = [crowd.submit(converse, client, session, over) for session in sessions]
         try:
+            readings = []
             for _ in range(READINGS):
-                await_end(client, read_in(client, told["id"], address))
+                readings.append(read_in(client, told["id"], address))
+                await_end(client, readings[-1])
         finally:
             over.set()
         asked = [talk.result() for talk in talks]
 
-    assert min(asked) >= 2
-    for session, count in zip(sessions, asked, strict=True):
+    assert min(map(len, asked)) >= 2
+    published = [times(client, job, "publish") for job in readings]
+    for session, jobs in zip(sessions, asked, strict=True):
         said = replies(client, session)
-        assert len(said) == min(count, 50)
-        for one in said:
-            assert client.get(f"/messages/{one['id']}/sources").json()["sources"], one
+        assert len(said) == min(len(jobs), 50)
+        for one, job in zip(said, jobs[-50:], strict=True):
+            sources = client.get(f"/messages/{one['id']}/sources").json()["sources"]
+            begun = times(client, job, "load_context"), times(client, job, "retrieve")
+            assert sources, (begun, published)
     after = client.get(f"/books/{told['id']}/characters").json()["characters"]
     assert [one["id"] for one in after] == [one["id"] for one in cast]
