@@ -78,7 +78,8 @@ def await_end(client: httpx.Client, job_id: str) -> None:
 
 def converse(client: httpx.Client, session: dict[str, Any], over: threading.Event) -> list[str]:
     """Ask until the readings are over, and once more; return the jobs of replies, all whole."""
-    jobs, last = [], False
+    jobs: list[str] = []
+    last = False
     while not last:
         last = over.is_set()
         body = {
