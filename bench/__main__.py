@@ -15,7 +15,8 @@ from bench.results import RESULTS, render
 from bench.servers import ROOT, servers
 
 BENCHMARKS = (
-    "overhead", "throughput", "recovery", "http", "auth", "goals", "tokens", "streams", "memory",
+    "overhead", "throughput", "recovery", "http", "auth", "goals", "tokens", "streams", "ingest",
+    "memory",
 )  # fmt: skip
 ALONE = "--alone"
 

@@ -15,7 +15,6 @@ from models.blobs import Blob, hold_blob
 from models.books.library import (
     Character,
     ProcessingStatus,
-    collection_name,
     get_book,
     replace_cast,
 )  # fmt: skip
@@ -42,7 +41,7 @@ from pipelines.books.staging import (
 )  # fmt: skip
 from pipelines.books.whole import Unread, plan_chapters, read_whole
 from tasks.pipeline import Pipeline, each, parallel, step
-from tasks.tools import Blobs, Extractor, JobRef, Keywords, Vectors
+from tasks.tools import Blobs, Extractor, JobRef
 
 
 class Cast(BaseModel):
@@ -60,12 +59,6 @@ class Published(BaseModel):
     version: int
     characters: list[UUID]
     chunks: int
-
-
-class Swept(BaseModel):
-    """How many old versions of the index were dropped."""
-
-    dropped: int
 
 
 class NobodyThere(Unprocessable):
@@ -196,16 +189,6 @@ def _character(
     )
 
 
-@step()
-def sweep(published: Published, edition: Edition, vectors: Vectors, keywords: Keywords) -> Swept:
-    """Drop versions before the previous one, which chats that are under way may still read."""
-    old = range(1, published.version - 1)
-    for version in old:
-        vectors.drop(collection_name(edition.book_id, version))
-        keywords.drop(collection_name(edition.book_id, version))
-    return Swept(dropped=len(old))
-
-
 ingest = Pipeline(
     "books.ingest",
     open_edition,
@@ -221,6 +204,5 @@ ingest = Pipeline(
     cut_chunks,
     parallel(index_vectors, index_keywords, back_up_personas),
     publish,
-    sweep,
     input=IngestBook,
 )
