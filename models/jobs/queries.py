@@ -10,6 +10,7 @@ from sqlalchemy import Connection, case, func, or_, text
 from sqlmodel import Session, select
 
 from models.errors import NotFound
+from models.jobs.dispatch import task_id
 from models.jobs.operating import ready_since
 from models.jobs.tables import Job, JobStatus, Step, StepStatus, job, job_daily, step
 
@@ -57,6 +58,7 @@ class StepPublic(BaseModel):
     question: dict[str, Any] | None
     error: dict[str, Any] | None
     node: UUID | None
+    task_id: UUID  # of its last hint; Flower shows it, unless the task before ran this step, too
     started_at: datetime | None
     finished_at: datetime | None
     retry_at: datetime | None
@@ -140,9 +142,10 @@ def describe_step(row: Step) -> StepPublic:
         **{
             name: getattr(row, name)
             for name in StepPublic.model_fields
-            if name not in ("item", "retry_at")
+            if name not in ("item", "retry_at", "task_id")
         },
         item=row.item_key,
+        task_id=task_id(row.id, row.generation),
         retry_at=row.ready_at if row.status == StepStatus.READY else None,
     )
 

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from sqlalchemy import make_url
 
 from config.blobs import Blob, BlobStore
 from config.db import transaction
+from config.local import EmbeddedPostgres
 from config.local.backup import BackupFailed, back_up, restore, verify
 from models.blobs import hold_blob
 from tasks.adapters.vectors import PgVectors
@@ -84,3 +87,39 @@ def test_nothing_is_written_over(held: Blob, database_url: str, empty: str, tmp_
     with pytest.raises(BackupFailed, match="no whole backup"):
         restore(empty, BlobStore(), tmp_path)
     assert made_before.blobs >= 1
+
+
+def say(*words: str, **environment: str) -> tuple[int, str]:
+    """Run a command as operators do: of the local stack, unless an address is given."""
+    kept = {name: told for name, told in os.environ.items() if name != "DATABASE_URL"}
+    done = subprocess.run(
+        [sys.executable, "-m", "config.local", *words],
+        env={name: told for name, told in kept.items() if name != "LOCAL_DIR"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_commands_bring_a_platform_into_a_local_stack(
+    held: Blob, database_url: str, tmp_path: Path
+) -> None:
+    backup, root, blobs = tmp_path / "backup", tmp_path / "root", f"file://{tmp_path}/blobs"
+    root.mkdir()
+    (root / "Procfile").write_text("web: not started\n")
+    embedded = EmbeddedPostgres(root / ".longrun")
+    try:
+        code, said = say("backup", str(backup), "--root", str(root))
+        assert (code, said.count("\n"), "make up" in said) == (1, 1, True)
+        assert say("backup", str(backup), DATABASE_URL=database_url)[0] == 0
+
+        code, said = say("restore", str(backup), "--root", str(root), BLOB_URL=blobs)
+
+        assert (code, said.startswith("restore: ")) == (0, True), said
+        assert not embedded.strays()
+        assert BlobStore(blobs).exists(held.key)
+        again = say("restore", str(backup), "--root", str(root), BLOB_URL=blobs)
+        assert again == (1, "The database is not empty: restore into a new one.\n")
+    finally:
+        embedded.remove()

@@ -1,11 +1,13 @@
 """The operators' commands, against the tests' own Postgres and a real worker."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from sqlalchemy import insert, update
 
@@ -15,9 +17,10 @@ from models.base import new_id, now
 from models.jobs import dispatch, nodes
 from models.jobs.queries import find_job, list_steps, queue_figures
 from models.jobs.tables import JobStatus, StepStatus, job, node, step
+from tasks import publisher
 from tests.inline import drain
 from tests.pipelines import OWNER, Numbers, fan, line
-from tests.stack import Stack, ended, live_queues, read, start, wait_for
+from tests.stack import Stack, live_queues, read, start, wait_for
 
 LONG_AGO = now() - timedelta(hours=1)
 
@@ -159,10 +162,8 @@ def test_a_purge_forgets_what_ended_before_the_days_that_are_named(run: Run) -> 
     assert read(young).status == JobStatus.SUCCEEDED
     assert run("replay", str(old))[0] == 1
     assert drain() > 0
-    assert (
-        REGISTRY["upkeep.prune_blobs"].name
-        in run("replay", said.partition("Job ")[2].split()[0])[1]
-    )
+    pruning = said.partition("Job ")[2].split()[0]
+    assert "upkeep.prune_blobs" in run("replay", pruning)[1]
 
 
 def test_a_node_that_does_not_exist_cannot_be_drained(run: Run) -> None:
@@ -171,33 +172,42 @@ def test_a_node_that_does_not_exist_cannot_be_drained(run: Run) -> None:
     assert (code, said.count("\n")) == (1, 1)
 
 
+async def test_a_step_names_the_task_that_is_its_hint(client: httpx.AsyncClient) -> None:
+    job_id = start(line)
+    with connection() as conn:
+        (hint,) = dispatch.take_due(conn, "io", 1)
+    sent = {link.name: publisher._one(link).options["task_id"] for link in (hint, *hint.then)}
+
+    steps = (await client.get(f"/jobs/{job_id}/steps")).json()
+
+    assert {one["name"]: one["task_id"] for one in steps} == sent
+
+
 @pytest.mark.timeout(180)
 def test_a_drained_worker_hands_its_step_over_and_ends(run: Run, tmp_path: Path) -> None:
     stack = Stack(tmp_path)
     try:
         stack.start_worker("io")
         wait_for(lambda: "io" in live_queues(), 90)
-        job_id = start(fan, Numbers(count=1, sleep_s=20.0, folder=str(tmp_path)))
+        job_id = start(line, Numbers(sleep_s=40.0))
         with connection() as conn:
             (row,) = nodes.live_nodes(conn, within_s=2)
-        wait_for(lambda: _held(row.id), 60)
+        wait_for(lambda: "flaky_step" in _held(row.id), 60)
         assert str(row.id) in run("nodes")[1]
 
+        began = time.monotonic()
         code, said = run("drain", str(row.id))
 
         assert (code, "hold no step" in said) == (0, True)
+        assert time.monotonic() - began < 10, "it was not waited for the step's end"
         stack.workers["io"].wait(60)
-        with transaction() as session:
-            statuses = {one.status for one in list_steps(session, job_id)}
-        assert StepStatus.RUNNING not in statuses
     finally:
         stack.stop()
-    with connection() as conn:
-        conn.execute(update(job).values(input=Numbers(count=1).model_dump()))
-    drain()
-    assert ended(job_id).status == JobStatus.SUCCEEDED
+    with transaction() as session:
+        (handed,) = [one for one in list_steps(session, job_id) if one.name == "flaky_step"]
+    assert (handed.status, handed.attempt) == (StepStatus.READY, 0)
 
 
-def _held(node_id: UUID) -> bool:
+def _held(node_id: UUID) -> set[str]:
     with connection() as conn:
-        return bool(dispatch.steps_of_node(conn, node_id))
+        return {row.name for row in dispatch.steps_of_node(conn, node_id)}
