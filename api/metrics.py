@@ -21,6 +21,7 @@ from config.db import connection
 from config.settings import settings
 from models.counters import totals
 from models.jobs import nodes, queries
+from models.schedules import firing
 
 REGISTERED = CollectorRegistry()
 NO_ROUTE = "unmatched"  # one label for all of them: paths that do not exist are without number
@@ -72,10 +73,14 @@ class _Kept(Collector):
             yield from _step_metrics(queries.step_latencies(conn))
             yield from _book_metrics(queries.job_figures(conn), totals(conn))
             live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
+            late_s = firing.lateness_s(conn)
         slots = GaugeMetricFamily("longrun_slots", "Steps that can run at once.", labels=["queue"])
         for queue, count in nodes.slots(live).items():
             slots.add_metric([queue], count)
         yield slots
+        yield GaugeMetricFamily(
+            "longrun_schedules_late_seconds", "Since the fire that waits longest.", value=late_s
+        )
         yield GaugeMetricFamily("longrun_nodes", "Live workers.", value=len(live))
         yield GaugeMetricFamily("processing_active_workers", "Live workers.", value=len(live))
         yield GaugeMetricFamily(

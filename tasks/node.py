@@ -80,7 +80,7 @@ class Heart(threading.Thread):
                     conn, self._values(), lease_s=settings.engine.dead_after_s
                 )
             if told_to_drain and not draining.is_set():
-                logger.error("A step ran past its deadline; this worker restarts")
+                logger.warning("Told to drain: an operator asked, or a step ran past its deadline")
                 draining.set()
                 os.kill(os.getpid(), signal.SIGTERM)
             self.stopping.wait(settings.engine.beat_s)

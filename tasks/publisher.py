@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from celery import chain
 from kombu.exceptions import OperationalError as BrokerError
@@ -189,7 +189,7 @@ def _one(hint: Hint) -> Any:
         f"{hint.pipeline}.{hint.name}",
         args=(str(hint.job_id), str(hint.step_id), hint.generation),
         immutable=True,
-        task_id=str(uuid5(hint.step_id, str(hint.generation))),
+        task_id=str(dispatch.task_id(hint.step_id, hint.generation)),
         queue=hint.queue,
         priority=min(9, max(0, 5 - hint.priority)),
     )

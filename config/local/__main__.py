@@ -1,6 +1,8 @@
-"""`python -m config.local up | detach | demo | down | migrate | superadmin`: the local stack.
+"""`python -m config.local up | detach | demo | down | migrate | …`: the local stack.
 
-`superadmin EMAIL USERNAME` makes the first administrator of the stack that runs.
+`superadmin EMAIL USERNAME` makes the first administrator of the stack that runs, `operate …` is
+`python -m api.operate …` for it. `backup FOLDER` saves it as it runs; `restore FOLDER` brings that
+into an empty one that does not run. With `DATABASE_URL` set, these two mean that database.
 """
 
 import argparse
@@ -10,16 +12,22 @@ from pathlib import Path
 from config.local.stack import ROOT, Stack
 from config.settings import settings
 
+ASKING = {"superadmin": "api.superadmin", "operate": "api.operate"}
+SAVING = ("backup", "restore")
+
 
 def main() -> int:
     """Carry out the command and return the process's exit code."""
     parser = argparse.ArgumentParser(prog="python -m config.local", description=__doc__)
     parser.add_argument(
-        "command", choices=["up", "detach", "demo", "down", "migrate", "superadmin"]
+        "command",
+        choices=["up", "detach", "demo", "down", "migrate", "superadmin", "operate", *SAVING],
     )
-    parser.add_argument("who", nargs="*", help="superadmin: an email address and a username")
+    parser.add_argument("words", nargs="*", help="what belongs to the command")
     parser.add_argument("--root", type=Path, default=ROOT, help="where the Procfile lies")
-    asked = parser.parse_args()
+    asked, more = parser.parse_known_args()
+    if more and asked.command not in ASKING:
+        parser.error(f"{asked.command} knows nothing of {' '.join(more)}")
     if asked.command == "migrate":
         from config.local.migrations import upgrade  # brings the models with it
 
@@ -28,8 +36,12 @@ def main() -> int:
     from config.local import commands
 
     stack = Stack(settings, root=asked.root)
-    if asked.command == "superadmin":
-        return commands.superadmin(stack, asked.who)
+    if asked.command in ASKING:
+        return commands.ask(stack, ASKING[asked.command], [*asked.words, *more])
+    if asked.command in SAVING:
+        if len(asked.words) != 1:
+            parser.error(f"{asked.command} needs a folder")
+        return commands.save(stack, asked.command, Path(asked.words[0]))
     code: int = getattr(commands, asked.command)(stack)
     return code
 

@@ -5,8 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import psycopg
+
+from config.blobs import BlobStore
+from config.db import libpq_url
+from config.local.backup import BackupFailed, back_up, restore
 from config.local.lock import Running
 from config.local.processes import STOP_GRACE_S, STORE_STOP_GRACE_S
 from config.local.server import ServerFailed
@@ -128,13 +135,45 @@ def demo(stack: Stack) -> int:
     return shown.returncode
 
 
-def superadmin(stack: Stack, who: list[str]) -> int:
-    """Make somebody (email address, username) a superadmin of the stack that runs."""
+def ask(stack: Stack, module: str, words: list[str]) -> int:
+    """Run one of the API's commands for the stack that runs."""
     if stack.lock.holder() is None:
         _say("The stack does not run; start it with: make up")
         return 1
-    command = [sys.executable, "-m", "api.superadmin", *who]
+    command = [sys.executable, "-m", module, *words]
     return subprocess.run(command, cwd=ROOT, env=stack.environment, check=False).returncode  # noqa: S603 - our own command
+
+
+def save(stack: Stack, command: str, folder: Path) -> int:
+    """Back the stack that runs up into a folder, or restore one that does not run from it."""
+    embedded = stack.postgres in stack.stores
+    url = libpq_url(stack.settings.database.url or stack.postgres.url)
+    try:
+        if command == "backup":
+            if embedded and stack.lock.holder() is None:
+                raise BackupFailed("The stack does not run; start it with: make up")
+            made = back_up(url, BlobStore(), folder)
+        else:
+            with _alone(stack) if embedded else nullcontext():
+                made = restore(url, BlobStore(), folder)
+    except (BackupFailed, CannotStart, ServerFailed, psycopg.OperationalError) as error:
+        _say(str(error))
+        return 1
+    _say(f"{command}: {sum(made.rows.values())} rows and {made.blobs} blobs in {folder}")
+    return 0
+
+
+@contextmanager
+def _alone(stack: Stack) -> Iterator[None]:
+    """Have the embedded Postgres up, and nothing else of the stack."""
+    if not stack.lock.take(stack.running):
+        raise CannotStart("The stack runs: stop it with: make down")
+    try:
+        stack.postgres.start()
+        yield
+    finally:
+        stack.postgres.stop()
+        stack.lock.drop()
 
 
 def _running(stack: Stack) -> Running:

@@ -150,6 +150,11 @@ def _system_user() -> pwd.struct_passwd:
         return pwd.getpwnam(SYSTEM_USER)
 
 
+def client_tool(name: str) -> str:
+    """Return the path of `pg_dump` or another client: the wheel's, whatever the system has."""
+    return str(_installation() / "bin" / name)
+
+
 def _installation() -> Path:
     """Return the wheel's Postgres, without importing the wheel: its import looks for folders."""
     spec = find_spec(MODULE)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, Row, func, or_, select, tuple_, update
 
@@ -26,6 +26,11 @@ class Hint:
     generation: int
     priority: int
     then: list["Hint"] = field(default_factory=list)  # the rest of its chain
+
+
+def task_id(step_id: UUID, generation: int) -> UUID:
+    """Return the id of the Celery task that is a step's hint, in one of its generations."""
+    return uuid5(step_id, str(generation))
 
 
 _published = (step.c.status == StepStatus.READY) & step.c.published_at.is_not(None)

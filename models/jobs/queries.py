@@ -6,10 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, func, or_, text
+from sqlalchemy import Connection, case, func, or_, text
 from sqlmodel import Session, select
 
 from models.errors import NotFound
+from models.jobs.dispatch import task_id
+from models.jobs.operating import ready_since
 from models.jobs.tables import Job, JobStatus, Step, StepStatus, job, job_daily, step
 
 
@@ -56,6 +58,7 @@ class StepPublic(BaseModel):
     question: dict[str, Any] | None
     error: dict[str, Any] | None
     node: UUID | None
+    task_id: UUID  # of its last hint; Flower shows it, unless the task before ran this step, too
     started_at: datetime | None
     finished_at: datetime | None
     retry_at: datetime | None
@@ -64,11 +67,19 @@ class StepPublic(BaseModel):
 
 def get_job(session: Session, ref: str | UUID, *, owner: UUID) -> Job:
     """Return the owner's job by its id or public id. Raises JobNotFound."""
+    found = find_job(session, ref)
+    if found.owner_id != owner:
+        raise JobNotFound()
+    return found
+
+
+def find_job(session: Session, ref: str | UUID) -> Job:
+    """Return anybody's job by its id or public id: for operators. Raises JobNotFound."""
     which: Any = Job.public_id == str(ref)
     with suppress(ValueError):
         which = or_(which, Job.id == UUID(str(ref)))  # type: ignore[arg-type]
     found = session.exec(select(Job).where(which)).first()
-    if found is None or found.owner_id != owner:
+    if found is None:
         raise JobNotFound()
     return found
 
@@ -131,19 +142,22 @@ def describe_step(row: Step) -> StepPublic:
         **{
             name: getattr(row, name)
             for name in StepPublic.model_fields
-            if name not in ("item", "retry_at")
+            if name not in ("item", "retry_at", "task_id")
         },
         item=row.item_key,
+        task_id=task_id(row.id, row.generation),
         retry_at=row.ready_at if row.status == StepStatus.READY else None,
     )
 
 
 def queue_figures(conn: Connection) -> list[Any]:
-    """Return (queue, status, steps, oldest_s, lease_age_s) of steps that wait or run."""
-    age = func.extract("epoch", func.now() - func.coalesce(step.c.ready_at, step.c.started_at))
+    """Return (queue, status, steps, oldest_s) of steps that wait or run."""
+    since = case((step.c.status == StepStatus.READY, ready_since()), else_=step.c.started_at)
+    age = func.extract("epoch", func.now() - since)
     return list(
         conn.execute(
-            step.select()
+            step.join(job, step.c.job_id == job.c.id)
+            .select()
             .with_only_columns(
                 step.c.queue, step.c.status, func.count().label("steps"),
                 func.coalesce(func.max(age), 0).label("oldest_s"),

@@ -25,17 +25,17 @@ def forget_keys(conn: Connection) -> int:
     return conn.execute(delete(idempotency).where(idempotency.c.created_at < old)).rowcount
 
 
-def oldest_kept() -> datetime:
-    """Return the moment before which whatever has ended is forgotten."""
-    return now() - timedelta(days=settings.retention.jobs_days)
+def oldest_kept(days: float | None = None) -> datetime:
+    """Return the moment before which whatever has ended is forgotten (RETENTION_JOBS_DAYS)."""
+    return now() - timedelta(days=settings.retention.jobs_days if days is None else days)
 
 
-def prune(conn: Connection) -> int:
-    """Delete a batch of old finished jobs and add what they amounted to; return their number."""
+def prune(conn: Connection, *, before: datetime) -> int:
+    """Delete a batch of jobs that ended before a moment, add what they amounted to; count them."""
     ids = list(
         conn.execute(
             select(job.c.id)
-            .where(job.c.finished_at < oldest_kept())
+            .where(job.c.finished_at < before)
             .order_by(job.c.finished_at)
             .limit(BATCH)
             .with_for_update(skip_locked=True)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, literal, update
+from sqlalchemy import ColumnElement, Connection, delete, func, literal, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
@@ -27,6 +27,13 @@ FORGOTTEN_AT_ONCE = 10_000  # one statement of about a second
 def moment(now: datetime | None) -> ColumnElement[datetime]:
     """Return Postgres' clock, the one that all beats share, or the moment that a test says."""
     return literal(now) if now is not None else func.clock_timestamp()
+
+
+def lateness_s(conn: Connection) -> float:
+    """Return for how many seconds the schedule that is due the longest has been so; 0: none is."""
+    late = func.extract("epoch", func.clock_timestamp() - func.min(col(Schedule.due_at)))
+    found = conn.execute(select(late).where(col(Schedule.paused_at).is_(None))).scalar_one()
+    return max(0.0, float(found or 0))
 
 
 def take_due(

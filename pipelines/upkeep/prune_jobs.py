@@ -51,7 +51,8 @@ def count_batches(wanted: PruneJobs, session: Session) -> Old:
 
 def prune_batch(batch: Batch, session: Session) -> Pruned:
     """Delete a batch of old jobs and add what they amounted to."""
-    return Pruned(jobs=retention.prune(session.connection()))
+    before = retention.oldest_kept()
+    return Pruned(jobs=retention.prune(session.connection(), before=before))
 
 
 def tidy(pruned: list[Pruned], session: Session) -> Tidied:
