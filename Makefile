@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Each does all its own set-up.
-.PHONY: demo up down test bench
+.PHONY: demo up down test proof bench
 
 INSTALL := PYTHON="$(PYTHON)" sh config/local/install.sh
 PY := .venv/bin/python
@@ -22,6 +22,10 @@ test: # lint, types, import contracts, tests; runs beside a stack (more for pyte
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	$(PY) -m pytest $(PYTEST)
+
+proof: # the long tests, which `make test` leaves out
+	@$(INSTALL) tests
+	$(PY) -m pytest -m long $(PYTEST)
 
 bench: # measures, and writes bench/RESULTS.md
 	@$(INSTALL) bench

@@ -14,7 +14,7 @@ from config.db import engine
 from tests.scripted_model import ScriptedModel, Served
 from tests.stack import Stack, fresh_database, prepare_owner
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 NOVEL = Path(__file__).parents[1] / "data/novels/Emma.txt"
 CHAPTERS = 55  # of its three volumes
 TOP = 6

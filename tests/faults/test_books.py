@@ -39,6 +39,7 @@ PLACES = [
     "ran.index_vectors",
     "ran.publish",
 ]
+ALWAYS = ("ran.write_persona", "ran.publish", "ran.gather_cast")
 IN_CHILDREN = ["ran.gather_cast", "completed.cut_chunks"]  # before and after the calls
 
 
@@ -179,7 +180,11 @@ def test_an_undisturbed_reading_pays_two_calls_per_character(undisturbed: Publis
 
 @pytest.mark.parametrize(
     ("victim", "place"),
-    [("worker", place) for place in PLACES] + [("child", place) for place in IN_CHILDREN],
+    [
+        pytest.param(victim, place, marks=() if place in ALWAYS else pytest.mark.long)
+        for victim, places in (("worker", PLACES), ("child", IN_CHILDREN))
+        for place in places
+    ],
 )
 def test_a_process_killed_while_it_reads_a_book_loses_nothing_and_pays_nothing_twice(
     stack: Stack, till: Till, undisturbed: Published, victim: str, place: str
