@@ -63,6 +63,12 @@ class Bars:
         if kind in ("step.retrying", "step.failed", "step.released"):
             self.progress.console.print(f"  {kind} {name}: {told['error']['message']}")
 
+    def leave_out_the_rest(self) -> None:
+        """Take away the bars of steps that there was nothing to do for."""
+        for task in self.tasks.values():
+            if not self.progress.tasks[task].completed:
+                self.progress.update(task, visible=False)
+
 
 def read_in(client: httpx.Client, console: Console) -> dict[str, Any]:
     """Bring the novel and follow its job; return the book."""
@@ -82,6 +88,7 @@ def read_in(client: httpx.Client, console: Console) -> dict[str, Any]:
     with Progress(*columns, console=console) as progress:
         bars = Bars(progress, client, book["job_id"])
         status = follow(client, f"/jobs/{book['job_id']}/events", bars)
+        bars.leave_out_the_rest()
     console.print(f"  {status} after {time.monotonic() - began:.1f} s\n")
     if not status.startswith("succeeded"):
         raise SystemExit(f"The book could not be read in; see {BASE}/books/{book['id']}")
