@@ -1,7 +1,5 @@
 """Pipelines: typed steps, declared once and checked at import, run as durable jobs."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -26,16 +24,16 @@ from tasks.declaration import (
     Type,
     check,
     each,
+    fingerprint,
+    lay_out,
     parallel,
     step,
-    understand,
 )  # fmt: skip
 from tasks.forms import (
     InvalidItems,
     PipelineChanged,
     UnknownPipeline,
     UnknownStep,
-    shape,
     validate,
 )  # fmt: skip
 
@@ -64,35 +62,13 @@ class Pipeline:
         self.fused = fused
         self.startable = startable
         self.deadline_s = deadline_s
-        self.specs = self._understand(parts)
+        self.specs = lay_out(name, parts, fused=fused)
         self.parts = len(parts)
         check(name, self.specs, input)
         self.steps = {spec.name: spec for spec in self.specs}
         self.producers: dict[Type, Spec] = {spec.result: spec for spec in self.specs}
-        self.fingerprint = self._fingerprint()
+        self.fingerprint = fingerprint(name, self.specs, input, fused=fused)
         REGISTRY[name] = self
-
-    def _understand(self, parts: tuple[StepFunction | Parallel | Each, ...]) -> list[Spec]:
-        specs: list[Spec] = []
-        chain = 0
-        for position, part in enumerate(parts):
-            before = specs[-1] if specs else None
-            (first, *others) = understand(self.name, part, position, chain)
-            alone = before is not None and before.chain is not None and first.chain is not None
-            if not alone or (self.fused and before and before.options.queue != first.options.queue):
-                chain += 1  # a Celery chain ends before every fan-out, a fused run with its queue
-                (first, *others) = understand(self.name, part, position, chain)
-            specs += [first, *others]
-        return specs
-
-    def _fingerprint(self) -> str:
-        """Return a digest of names, order and types: what jobs in flight depend on."""
-        told: list[Any] = [self.name, self.fused, shape(self.input)]
-        for spec in self.specs:
-            over = [spec.each.over.__name__, spec.each.items, spec.each.key] if spec.each else None
-            gives = [spec.gives.__name__, shape(spec.gives)]
-            told.append([spec.position, spec.name, spec.chain, over, *gives])
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def start(
         self,
@@ -132,19 +108,25 @@ class Pipeline:
             **more,
         )
         conn = session.connection()
-        first = [one for one in steps if one.status is StepStatus.READY]
-        published = len(first) == 1 and publisher.reserve(first[0].queue)
-        job, rows = lifecycle.insert_job(conn, new, steps, published=published)
+        job, ready = self._record(conn, new, steps)
         session.add(job)
-        ready: list[Hint | UUID] = [row["id"] for row in rows if row["status"] is StepStatus.READY]
-        if published:
-            ready = [dispatch.first_hint(rows, self.name, fused=self.fused)]
         if not ready:  # a fork, or a pipeline that begins with `each`
             position = min(row.position for row in steps if row.status is StepStatus.PENDING)
             ready = [*lifecycle.open_first(conn, job.id, position, self.expand)]
             session.refresh(job)
         tell_after_commit(session, job.id, ready)
         return job
+
+    def _record(
+        self, conn: Connection, new: lifecycle.NewJob, steps: list[NewStep]
+    ) -> tuple[Job, list[Hint | UUID]]:
+        """Insert the job; return it and its ready steps, as a hint if there is room for one."""
+        first = [one for one in steps if one.status is StepStatus.READY]
+        published = len(first) == 1 and publisher.reserve(first[0].queue)
+        job, rows = lifecycle.insert_job(conn, new, steps, published=published)
+        if published:
+            return job, [dispatch.first_hint(rows, self.name, fused=self.fused)]
+        return job, [row["id"] for row in rows if row["status"] is StepStatus.READY]
 
     def _plan(self) -> list[NewStep]:
         first = [spec for spec in self.specs if spec.position == 0 and not spec.each]

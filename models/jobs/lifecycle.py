@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, DateTime, String, Uuid, bindparam, func, update
+from sqlalchemy import Connection, DateTime, String, Uuid, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import make_transient_to_detached
 
@@ -134,18 +134,7 @@ def request_cancel(conn: Connection, job_id: UUID, *, error: Json | None = None)
     if locked.status in TERMINAL or locked.cancel_requested_at is not None:
         _unreserve(conn, job_id)
         return JobStatus(locked.status)
-    conn.execute(
-        update(step)
-        .where(
-            step.c.job_id == job_id,
-            step.c.status.in_((StepStatus.PENDING, StepStatus.READY, StepStatus.WAITING)),
-        )
-        .values(status=StepStatus.CANCELLED, finished_at=func.now())
-    )
-    running = func.count().filter(step.c.status == StepStatus.RUNNING)
-    still_running = conn.execute(
-        step.select().with_only_columns(running).where(step.c.job_id == job_id)
-    ).scalar_one()
+    still_running = _cancel_steps(conn, job_id)
     conn.execute(
         update(job)
         .where(job.c.id == job_id)
@@ -158,6 +147,20 @@ def request_cancel(conn: Connection, job_id: UUID, *, error: Json | None = None)
     return JobStatus.FAILED if error else JobStatus.CANCELLED
 
 
+def _cancel_steps(conn: Connection, job_id: UUID) -> bool:
+    """Cancel the steps that do not run; say whether others do."""
+    conn.execute(
+        update(step)
+        .where(
+            step.c.job_id == job_id,
+            step.c.status.in_((StepStatus.PENDING, StepStatus.READY, StepStatus.WAITING)),
+        )
+        .values(status=StepStatus.CANCELLED, finished_at=func.now())
+    )
+    running = select(step.c.id).where(step.c.job_id == job_id, step.c.status == StepStatus.RUNNING)
+    return conn.execute(running.limit(1)).first() is not None
+
+
 def resume(conn: Connection, job_id: UUID, expand: Expand) -> list[Opened]:
     """Let a failed or cancelled job go on from the steps or items that did not succeed.
 
@@ -168,17 +171,29 @@ def resume(conn: Connection, job_id: UUID, expand: Expand) -> list[Opened]:
         raise NotFound("There is no such job.")
     if locked.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
         raise NotResumable(status=locked.status)
-    undone = step.c.status.in_((StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.PENDING))
-    at = conn.execute(
-        step.select()
-        .with_only_columns(func.min(step.c.position))
-        .where(step.c.job_id == job_id, undone)
-    ).scalar_one()
+    at = _begin_anew(conn, job_id)
     if at is None:
         raise NotResumable("Every step of this job has succeeded.", status=locked.status)
-    conn.execute(
+    conn.execute(_requeue.where(job.c.id == job_id))
+    log(conn, job_id, locked.event_seq, "job.resumed", {"status": JobStatus.QUEUED})
+    return open_position(conn, locked, job_id, at, expand, None)
+
+
+_undone = step.c.status.in_((StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.PENDING))
+_requeue = update(job).values(
+    status=JobStatus.QUEUED,
+    error=None,
+    cancel_requested_at=None,
+    finished_at=None,
+    deadline_at=None,
+)
+
+
+def _begin_anew(conn: Connection, job_id: UUID) -> int | None:
+    """Make pending what did not succeed; return the first position of it, None if there is none."""
+    reset = (
         update(step)
-        .where(step.c.job_id == job_id, undone)
+        .where(step.c.job_id == job_id, _undone)
         .values(
             status=StepStatus.PENDING,
             generation=step.c.generation + 1,
@@ -189,19 +204,7 @@ def resume(conn: Connection, job_id: UUID, expand: Expand) -> list[Opened]:
             error=None,
         )
     )
-    conn.execute(
-        update(job)
-        .where(job.c.id == job_id)
-        .values(
-            status=JobStatus.QUEUED,
-            error=None,
-            cancel_requested_at=None,
-            finished_at=None,
-            deadline_at=None,
-        )
-    )
-    log(conn, job_id, locked.event_seq, "job.resumed", {"status": JobStatus.QUEUED})
-    return open_position(conn, locked, job_id, at, expand, None)
+    return min(conn.execute(reset.returning(step.c.position)).scalars(), default=None)
 
 
 def answer_step(conn: Connection, job_id: UUID, name: str, item: str, value: Any) -> UUID:

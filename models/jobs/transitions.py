@@ -168,23 +168,34 @@ def release(conn: Connection, held: Row[Any], error: Json, expand: Expand) -> li
     attempt that is no longer the one that was seen is left alone.
     """
     locked = lock_job(conn, held.job_id)
-    same = (
-        (step.c.id == held.id)
-        & (step.c.epoch == held.epoch)
-        & (step.c.status == StepStatus.RUNNING)
-    )
     if locked is None:
         return []
-    if locked.cancel_requested_at is not None:
-        status, kind = StepStatus.CANCELLED, "step.cancelled"
-    elif held.attempt >= held.max_attempts:
-        status, kind = StepStatus.FAILED, "step.failed"
-    else:
-        status, kind = StepStatus.READY, "step.released"
-    ready = status is StepStatus.READY
-    changed = conn.execute(
+    status, kind = _fate(held, to_cancel=locked.cancel_requested_at is not None)
+    log(conn, held.job_id, locked.event_seq, kind, place(held) | {"error": error})
+    if not _take_away(conn, held, status, error):
+        raise Superseded
+    if status is StepStatus.READY:
+        return [Opened(held.id, held.name, held.queue, held.generation + 1, in_chain=False)]
+    return settle(conn, locked, held.job_id, held.position, expand, None)
+
+
+def _fate(held: Row[Any], *, to_cancel: bool) -> tuple[StepStatus, str]:
+    """Return what becomes of a step whose attempt is dead, and the event that says so."""
+    if to_cancel:
+        return StepStatus.CANCELLED, "step.cancelled"
+    if held.attempt >= held.max_attempts:
+        return StepStatus.FAILED, "step.failed"
+    return StepStatus.READY, "step.released"
+
+
+def _take_away(conn: Connection, held: Row[Any], status: StepStatus, error: Json) -> bool:
+    taken = conn.execute(
         update(step)
-        .where(same)
+        .where(
+            step.c.id == held.id,
+            step.c.epoch == held.epoch,
+            step.c.status == StepStatus.RUNNING,
+        )
         .values(
             status=status,
             generation=step.c.generation + 1,
@@ -193,12 +204,7 @@ def release(conn: Connection, held: Row[Any], error: Json, expand: Expand) -> li
             lease_until=None,
             idle_deadline=None,
             error=error,
-            finished_at=None if ready else func.now(),
+            finished_at=None if status is StepStatus.READY else func.now(),
         )
     )
-    log(conn, held.job_id, locked.event_seq, kind, place(held) | {"error": error})
-    if changed.rowcount == 0:
-        raise Superseded
-    if ready:
-        return [Opened(held.id, held.name, held.queue, held.generation + 1, in_chain=False)]
-    return settle(conn, locked, held.job_id, held.position, expand, None)
+    return taken.rowcount == 1
