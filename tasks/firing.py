@@ -5,7 +5,8 @@ transaction ends with its connection, and the next one takes the schedule.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -130,15 +131,13 @@ def _happen(
 ) -> bool:
     """Take a schedule and let something happen with it; say whether there was one.
 
-    When that fails, everything is undone, and what `act` gets in a second transaction is why. One
-    schedule's fault must not keep the others from firing.
+    When that fails, all is undone; what `act` gets in a second transaction is why. Others go on.
     """
     taken: UUID | None = None
     refused: DomainError | None = None
     for _ in range(2):
         try:
-            with transaction() as session:
-                _do_not_hang(session)
+            with _brief_transaction() as session:
                 found = take(session)
                 if found is None:
                     return refused is not None
@@ -154,10 +153,24 @@ def _happen(
         except Exception:  # whatever is wrong with one schedule
             logger.exception("Schedule %s could not fire", taken)
             refused = DomainError()
-    if taken is not None:
-        with transaction() as session:
-            firing.set_aside(session, taken, for_s=SET_ASIDE_S)
+    _set_aside(taken)
     return True
+
+
+def _set_aside(schedule_id: UUID | None) -> None:
+    if schedule_id is not None:
+        with transaction() as session:
+            firing.set_aside(session, schedule_id, for_s=SET_ASIDE_S)
+
+
+@contextmanager
+def _brief_transaction() -> Iterator[Session]:
+    """A transaction that ends by itself when this beat is cut off."""
+    with transaction() as session:
+        session.connection().execute(
+            text(f"SET LOCAL idle_in_transaction_session_timeout = '{STUCK_S}s'")
+        )
+        yield session
 
 
 def _fire_due(now: datetime | None) -> bool:
@@ -209,9 +222,3 @@ def _start(session: Session, row: Schedule, fire: ScheduleFire) -> None:
         session, pipeline.parse(row.input), owner=row.owner_id, priority=row.priority
     )
     firing.note_job(row, fire, job.id)
-
-
-def _do_not_hang(session: Session) -> None:
-    session.connection().execute(
-        text(f"SET LOCAL idle_in_transaction_session_timeout = '{STUCK_S}s'")
-    )
