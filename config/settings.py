@@ -147,6 +147,7 @@ class EngineSettings(Group):
     unclaimed_s: float = 15.0  # a hint that nobody took is sent again
     restart_grace_s: float = 15.0  # after Postgres restarts, silence proves nothing
     idle_s: float = 900.0  # a step without progress for so long is taken back
+    leave_s: float = 20.0  # what a worker that is told to leave gives steps without progress
     retry_base_s: float = 1.0
     retry_max_s: float = 300.0
     preload: bool = True  # workers load what their steps need before it is needed
