@@ -17,7 +17,6 @@ from config.products import (
 
 DEVELOPMENT_KEY = "development-only-secret-key-of-longrun"
 
-
 # "20/minute", "10 per hour"; empty: no limit
 Rate = Annotated[
     str, StringConstraints(pattern=r"^([1-9]\d* ?(/|per) ?(second|minute|hour|day))?$")
@@ -28,8 +27,14 @@ class DatabaseSettings(Group):
     """Where state lives."""
 
     url: str = ""  # empty: the embedded Postgres of `make up`
+    direct_url: str = ""  # past a transaction pooler that `url` names
     pool_size: int = 10
     connect_timeout_s: int = 5
+
+    @property
+    def direct(self) -> str:
+        """Where a connection keeps its session: for locks, LISTEN, migrations and backups."""
+        return self.direct_url or self.url
 
 
 class RedisSettings(Group):

@@ -14,14 +14,13 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError
 
-from config.db import connection
+from config.db import connection, direct_engine
 from config.redis import announce
 from config.settings import settings
 from models.jobs import dispatch, lifecycle, nodes, transitions
 from models.jobs.claims import Superseded
 from models.jobs.plan import Json, NewStep
 from tasks import outbox, publisher
-from tasks.node import direct_engine
 from tasks.pipeline import REGISTRY
 
 logger = logging.getLogger(__name__)
