@@ -40,7 +40,9 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 worker_send_task_events = True  # for Flower
 task_send_sent_event = False
 worker_hijack_root_logger = False
-worker_soft_shutdown_timeout = 20.0  # works only with REMAP_SIGTERM=SIGQUIT (see Procfile)
+# On SIGTERM steps are handed over at their next safe point; those that show none within this time
+# are taken from us. `tasks/departure.py` sees to it, Celery's own soft shutdown sleeps it out.
+worker_soft_shutdown_timeout = _settings.engine.leave_s
 worker_enable_remote_control = True
 enable_utc = True
 timezone = "UTC"

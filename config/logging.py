@@ -134,7 +134,8 @@ def redact(text: str) -> str:
 def _configured() -> tuple[str, ...]:
     """Return the secrets of this process's own settings, longest first."""
     found = set(_secrets(settings))
-    for url in (settings.database.url, settings.redis.url, settings.broker.url):
+    database = settings.database
+    for url in (database.url, database.direct_url, settings.redis.url, settings.broker.url):
         password = urlsplit(url).password or ""
         found |= {password, unquote(password)}
     return tuple(sorted((one for one in found if len(one) >= SHORT), key=len, reverse=True))

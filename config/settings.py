@@ -17,7 +17,6 @@ from config.products import (
 
 DEVELOPMENT_KEY = "development-only-secret-key-of-longrun"
 
-
 # "20/minute", "10 per hour"; empty: no limit
 Rate = Annotated[
     str, StringConstraints(pattern=r"^([1-9]\d* ?(/|per) ?(second|minute|hour|day))?$")
@@ -28,8 +27,14 @@ class DatabaseSettings(Group):
     """Where state lives."""
 
     url: str = ""  # empty: the embedded Postgres of `make up`
+    direct_url: str = ""  # past a transaction pooler that `url` names
     pool_size: int = 10
     connect_timeout_s: int = 5
+
+    @property
+    def direct(self) -> str:
+        """Where a connection keeps its session: for locks, LISTEN, migrations and backups."""
+        return self.direct_url or self.url
 
 
 class RedisSettings(Group):
@@ -147,6 +152,7 @@ class EngineSettings(Group):
     unclaimed_s: float = 15.0  # a hint that nobody took is sent again
     restart_grace_s: float = 15.0  # after Postgres restarts, silence proves nothing
     idle_s: float = 900.0  # a step without progress for so long is taken back
+    leave_s: float = 20.0  # what a worker that is told to leave gives steps without progress
     retry_base_s: float = 1.0
     retry_max_s: float = 300.0
     preload: bool = True  # workers load what their steps need before it is needed

@@ -14,23 +14,22 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError
 
-from config.db import connection
+from config.db import connection, direct_engine
 from config.redis import announce
 from config.settings import settings
 from models.jobs import dispatch, lifecycle, nodes, transitions
 from models.jobs.claims import Superseded
 from models.jobs.plan import Json, NewStep
 from tasks import outbox, publisher
-from tasks.node import direct_engine
 from tasks.pipeline import REGISTRY
 
 logger = logging.getLogger(__name__)
 
-WAKE_CHANNEL = "longrun_due"
 WEBHOOKS_EVERY_S = 1.0
 VERSIONS_EVERY_S = 5.0  # look for jobs whose pipeline nobody knows any more
 
 WORKER_LOST: Json = {"code": "worker_lost", "message": "The worker that ran this step is gone."}
+WORKER_LEFT: Json = {"code": "worker_left", "message": "The worker had to leave before its end."}
 IDLE: Json = {"code": "idle", "message": "The step showed no progress for longer than it may."}
 OVERDUE: Json = {"code": "deadline_exceeded", "message": "The job did not end by its deadline."}
 CHANGED: Json = {
@@ -63,7 +62,7 @@ class Dispatcher(threading.Thread):
 
     def _serve(self, direct: Connection) -> None:
         driver: Any = direct.connection.driver_connection
-        direct.execute(text(f"LISTEN {WAKE_CHANNEL}"))
+        direct.execute(text(f"LISTEN {dispatch.WAKE_CHANNEL}"))
         direct.commit()
         leads = False
         while not self.stopping.is_set():
@@ -146,12 +145,15 @@ def release_node(node_id: UUID) -> None:
         nodes.bury(conn, node_id)
 
 
-def release_all(rows: list[Row[Any]], error: Json) -> None:
-    """Take running steps away from attempts that are presumed dead, and publish them again."""
+def release_all(rows: list[Row[Any]], error: Json, *, counts: bool = True) -> None:
+    """Take running steps away from attempts that are presumed dead, and publish them again.
+
+    Unless they count, the attempts are no failures of the steps.
+    """
     for row in rows:
         try:
             with connection() as conn:
-                opened = transitions.release(conn, row, error, _expand)
+                opened = transitions.release(conn, row, error, _expand, counts=counts)
         except Superseded:
             continue  # it ended, or somebody else was faster
         publisher.submit(one.step_id for one in opened)

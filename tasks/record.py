@@ -132,9 +132,9 @@ def stop_at(pipeline: Pipeline, claim: Claim, stop: Stopped, conn: Connection) -
     if isinstance(stop, Cancelled):
         transitions.confirm_cancel(conn, claim, pipeline.expand)
     elif isinstance(stop, HandedOver):
-        transitions.hand_over(conn, claim)
+        transitions.hand_over(conn, claim, pipeline.expand)
     elif isinstance(stop, AwaitingAnswer):
-        transitions.wait_for_answer(conn, claim, stop.question)
+        transitions.wait_for_answer(conn, claim, stop.question, pipeline.expand)
 
 
 def fail(
@@ -144,7 +144,8 @@ def fail(
     told = _told(error, claim)
     passing = isinstance(error, (Unavailable, DBAPIError, OSError))
     if passing and claim.attempt < claim.max_attempts:
-        transitions.retry(conn, claim, told, delay_s=_delay_s(error, claim.attempt))
+        delay_s = _delay_s(error, claim.attempt)
+        transitions.retry(conn, claim, told, pipeline.expand, delay_s=delay_s)
         return None
     return transitions.fail(conn, claim, told, pipeline.expand)
 

@@ -25,7 +25,16 @@ from tasks import publisher
 from tasks.declaration import Kind, Spec, item_type
 from tasks.failpoints import failpoint
 from tasks.pipeline import Pipeline
-from tasks.progress import Ask, Attempt, Checkpoint, JobRef, Progress, Stopped
+from tasks.progress import (
+    Ask,
+    Attempt,
+    Checkpoint,
+    HandedOver,
+    JobRef,
+    Progress,
+    Stopped,
+    draining,
+)  # fmt: skip
 from tasks.record import (
     complete,
     complete_in,
@@ -52,6 +61,10 @@ def carry_out(pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, gener
     Returns whether the Celery chain may go on: not after a lost claim or a step without success.
     """
     failpoint("before_claim", spec.name)
+    if draining.is_set():
+        with connection() as conn:
+            dispatch.hand_back(conn, step_id, generation)
+        return False
     claim = _claim(pipeline, spec, job_id, step_id, generation)
     if claim is None:
         return _succeeded_already(pipeline, step_id)
@@ -107,6 +120,8 @@ def _attempt(
     attempt = Attempt(claim, idle_s=spec.options.idle_s or settings.engine.idle_s)
     tokens = _tokens(spec, claim, attempt)
     try:
+        if draining.is_set():
+            raise HandedOver
         arguments = _arguments(pipeline, spec, claim, attempt, tokens, known)
         if spec.kind is Kind.WRITING:
             output, after = _write(pipeline, spec, claim, arguments)

@@ -19,6 +19,7 @@ from models.jobs import dispatch
 from tasks import node
 from tasks.celery import app
 from tasks.declaration import Spec
+from tasks.departure import Departure
 from tasks.dispatcher import WORKER_LOST, Dispatcher, release_all
 from tasks.pipeline import REGISTRY, Pipeline
 from tasks.progress import draining
@@ -67,6 +68,7 @@ class NodeStep(bootsteps.StartStopStep):
         """Celery makes one for each worker."""
         super().__init__(parent, **kwargs)
         self.threads: list[Any] = []
+        self.departure = Departure(parent)
         self.queues = list(parent.app.amqp.queues.consume_from)
         self.forks = parent.pool_cls.__module__.endswith("prefork")
         if settings.engine.preload and self.forks:
@@ -74,7 +76,8 @@ class NodeStep(bootsteps.StartStopStep):
         gc.freeze()  # what is loaded by now stays: no collection looks at it, no child copies it
 
     def start(self, parent: Any) -> None:
-        """Begin to beat and to dispatch."""
+        """Begin to beat and to dispatch, and be ready to leave."""
+        self.departure.start()
         if settings.engine.preload and not self.forks:
             Thread(target=preload, args=[self.queues], name="preload", daemon=True).start()
         if self.forks:
@@ -90,6 +93,8 @@ class NodeStep(bootsteps.StartStopStep):
             thread.stopping.set()
         for thread in self.threads:
             thread.join(timeout=5)
+
+    terminate = stop
 
 
 app.steps["worker"].add(NodeStep)

@@ -182,6 +182,37 @@ line = Pipeline(
 )
 
 
+@step(queue="cpu")
+def grind(numbers: Numbers, progress: Progress) -> Third:
+    for part in range(40):
+        time.sleep(numbers.sleep_s / 40)
+        progress(part + 1, 40, "parts")
+    return Third(value=0)
+
+
+grinding = Pipeline("tests.grinding", grind, input=Numbers, startable=True)
+
+
+@step(max_attempts=1)
+def dawdle(numbers: Numbers) -> Second:
+    """Say nothing meanwhile, except for the first time."""
+    if paid(numbers.folder, "dawdle") == 1:
+        time.sleep(numbers.sleep_s)
+    return Second(value=0)
+
+
+@step(queue="cpu", max_attempts=1)
+def dawdle_on_cpu(numbers: Numbers) -> Third:
+    if paid(numbers.folder, "dawdle_on_cpu") == 1:
+        time.sleep(numbers.sleep_s)
+    return Third(value=0)
+
+
+dawdling = Pipeline(
+    "tests.dawdling", parallel(dawdle, dawdle_on_cpu), input=Numbers, startable=True
+)
+
+
 class Name(BaseModel):
     name: str
 

@@ -12,6 +12,8 @@ from models.base import seconds
 from models.jobs.plan import Json
 from models.jobs.tables import StepStatus, job, node, step
 
+WAKE_CHANNEL = "longrun_due"
+
 
 @dataclass(frozen=True, slots=True)
 class Hint:
@@ -188,6 +190,21 @@ def put_back(conn: Connection, step_id: UUID, *, unless_fingerprint: str, delay_
             ready_at=func.clock_timestamp() + seconds(delay_s),
         )
     )
+
+
+def hand_back(conn: Connection, step_id: UUID, generation: int) -> None:
+    """Make a step due again whose hint is in the hands of a worker that takes nothing any more."""
+    conn.execute(
+        update(step)
+        .where(_published, step.c.id == step_id, step.c.generation == generation)
+        .values(published_at=None, generation=generation + 1)
+    )
+    wake_dispatcher(conn)
+
+
+def wake_dispatcher(conn: Connection) -> None:
+    """Have the leading dispatcher look at once, when this transaction is committed."""
+    conn.execute(select(func.pg_notify(WAKE_CHANNEL, "")))
 
 
 def running_counts(conn: Connection) -> dict[str, int]:

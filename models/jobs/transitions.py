@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, func, update
 
 from models.base import seconds
 from models.jobs.claims import Claim, Superseded
+from models.jobs.dispatch import wake_dispatcher
 from models.jobs.plan import (
     Expand,
     Json,
@@ -77,6 +78,19 @@ def _end(
     alone = held.chain is not None  # a step of a chain has no siblings to count
     done_part = (held.position + 1) / held.parts
     locked = lock_job(conn, held.job_id, progress=done_part if alone else 0)
+    return _end_locked(conn, locked, held, status, expand, output=output, error=error)
+
+
+def _end_locked(
+    conn: Connection,
+    locked: Row[Any] | None,
+    held: Claim,
+    status: StepStatus,
+    expand: Expand,
+    *,
+    output: Json | None = None,
+    error: Json | None = None,
+) -> list[Opened]:
     values = {
         "b_step": held.step_id,
         "b_epoch": held.epoch,
@@ -88,26 +102,42 @@ def _end(
         raise Superseded
     data: Json = place(held) | ({"error": error} if error else {})
     log(conn, held.job_id, locked.event_seq, f"step.{status}", data)
+    alone = held.chain is not None
     if alone and status is StepStatus.SUCCEEDED and locked.cancel_requested_at is None:
         return open_position(conn, locked, held.job_id, held.position + 1, expand, held.chain)
     return settle(conn, locked, held.job_id, held.position, expand, held.chain)
 
 
-def retry(conn: Connection, held: Claim, error: Json, *, delay_s: float) -> None:
+def retry(conn: Connection, held: Claim, error: Json, expand: Expand, *, delay_s: float) -> None:
     """Give the step back, to be run again after `delay_s` seconds. Raises Superseded."""
     locked = lock_job(conn, held.job_id)
+    if _is_to_stop(locked):
+        _end_locked(conn, locked, held, StepStatus.CANCELLED, expand)
+        return
     if locked is None or not _give_back(conn, held, delay_s=delay_s, error=error, uncount=False):
         raise Superseded
     data = place(held) | {"error": error, "attempt": held.attempt, "retry_in_s": round(delay_s, 3)}
     log(conn, held.job_id, locked.event_seq, "step.retrying", data)
 
 
-def hand_over(conn: Connection, held: Claim) -> None:
-    """Give the step back because this process is leaving; the attempt does not count."""
+def hand_over(conn: Connection, held: Claim, expand: Expand) -> None:
+    """Give the step back because this process is leaving; the attempt does not count.
+
+    Raises Superseded.
+    """
     locked = lock_job(conn, held.job_id)
+    if _is_to_stop(locked):
+        _end_locked(conn, locked, held, StepStatus.CANCELLED, expand)
+        return
     if locked is None or not _give_back(conn, held, delay_s=0, error=None, uncount=True):
         raise Superseded
     log(conn, held.job_id, locked.event_seq, "step.handed_over", place(held))
+    wake_dispatcher(conn)
+
+
+def _is_to_stop(locked: Row[Any] | None) -> bool:
+    """Say whether nobody would take the step again: its job is to be cancelled."""
+    return locked is not None and locked.cancel_requested_at is not None
 
 
 def _give_back(
@@ -136,9 +166,12 @@ def _give_back(
     )
 
 
-def wait_for_answer(conn: Connection, held: Claim, question: Json) -> None:
+def wait_for_answer(conn: Connection, held: Claim, question: Json, expand: Expand) -> None:
     """End the attempt until a person has answered; it holds no worker. Raises Superseded."""
     locked = lock_job(conn, held.job_id)
+    if _is_to_stop(locked):
+        _end_locked(conn, locked, held, StepStatus.CANCELLED, expand)
+        return
     changed = conn.execute(
         update(step)
         .where(
@@ -160,35 +193,41 @@ def wait_for_answer(conn: Connection, held: Claim, question: Json) -> None:
     mark_waiting(conn, held.job_id)
 
 
-def release(conn: Connection, held: Row[Any], error: Json, expand: Expand) -> list[Opened]:
+def release(
+    conn: Connection, held: Row[Any], error: Json, expand: Expand, *, counts: bool = True
+) -> list[Opened]:
     """Take a running step away from an attempt that is presumed dead; `held` was read before.
 
     The step becomes ready under a new generation; when its attempts are used up it fails (a step
-    that kills its worker ends too); when the job is to be cancelled it is. Safe to repeat: an
-    attempt that is no longer the one that was seen is left alone.
+    that kills its worker ends too), unless this one does not count, as it only was in the way of a
+    worker that had to leave; when the job is to be cancelled it is. Safe to repeat: an attempt that
+    is no longer the one that was seen is left alone.
     """
     locked = lock_job(conn, held.job_id)
     if locked is None:
         return []
-    status, kind = _fate(held, to_cancel=locked.cancel_requested_at is not None)
+    left = held.max_attempts - held.attempt + (0 if counts else 1)
+    status, kind = _fate(left, to_cancel=locked.cancel_requested_at is not None)
     log(conn, held.job_id, locked.event_seq, kind, place(held) | {"error": error})
-    if not _take_away(conn, held, status, error):
+    if not _take_away(conn, held, status, error, counts=counts):
         raise Superseded
     if status is StepStatus.READY:
         return [Opened(held.id, held.name, held.queue, held.generation + 1, in_chain=False)]
     return settle(conn, locked, held.job_id, held.position, expand, None)
 
 
-def _fate(held: Row[Any], *, to_cancel: bool) -> tuple[StepStatus, str]:
+def _fate(attempts_left: int, *, to_cancel: bool) -> tuple[StepStatus, str]:
     """Return what becomes of a step whose attempt is dead, and the event that says so."""
     if to_cancel:
         return StepStatus.CANCELLED, "step.cancelled"
-    if held.attempt >= held.max_attempts:
+    if attempts_left <= 0:
         return StepStatus.FAILED, "step.failed"
     return StepStatus.READY, "step.released"
 
 
-def _take_away(conn: Connection, held: Row[Any], status: StepStatus, error: Json) -> bool:
+def _take_away(
+    conn: Connection, held: Row[Any], status: StepStatus, error: Json, *, counts: bool
+) -> bool:
     taken = conn.execute(
         update(step)
         .where(
@@ -199,6 +238,7 @@ def _take_away(conn: Connection, held: Row[Any], status: StepStatus, error: Json
         .values(
             status=status,
             generation=step.c.generation + 1,
+            attempt=step.c.attempt - (0 if counts else 1),
             ready_at=None,
             published_at=None,
             lease_until=None,

@@ -23,7 +23,7 @@ from models.scenes import users  # noqa: F401
 from models.schedules import tables as schedules  # noqa: F401
 from models.webhooks import tables as webhooks  # noqa: F401
 
-engine = create_engine(sqlalchemy_url(settings.database.url), poolclass=pool.NullPool)
+engine = create_engine(sqlalchemy_url(settings.database.direct), poolclass=pool.NullPool)
 with engine.connect() as connection:
     context.configure(
         connection=connection,
