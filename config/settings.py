@@ -197,6 +197,22 @@ class LogSettings(Group):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
+class OtelSettings(Group):
+    """Where OpenTelemetry traces go, over HTTP; nowhere without an endpoint.
+
+    Whatever else OpenTelemetry reads (OTEL_…), it reads from the environment.
+    """
+
+    exporter_otlp_endpoint: str = ""  # as http://collector:4318
+    exporter_otlp_traces_endpoint: str = ""  # the same with its path, for traces alone
+    exporter_otlp_headers: SecretStr = SecretStr("")  # what lets us in there: name=value,…
+    service_name: str = "longrun"
+    traces_sampler: str = "parentbased_always_on"
+    traces_sampler_arg: str = ""
+    traces_exporter: Literal["otlp", "none"] = "otlp"
+    sdk_disabled: bool = False
+
+
 class RetentionSettings(Group):
     """How long things are kept."""
 
@@ -275,6 +291,7 @@ class Settings(BaseSettings):
     limits: LimitsSettings = LimitsSettings()
     login: LoginSettings = LoginSettings()
     log: LogSettings = LogSettings()
+    otel: OtelSettings = OtelSettings()
     retention: RetentionSettings = RetentionSettings()
     accounts: AccountsSettings = AccountsSettings()
     smtp: SmtpSettings = SmtpSettings()

@@ -49,6 +49,7 @@ class Claim:
     chain: int | None
     queue: str
     parts: int
+    traceparent: str | None
     epoch: int
     attempt: int
     max_attempts: int
@@ -88,7 +89,8 @@ WITH live AS MATERIALIZED (
     UPDATE job SET
         event_seq = event_seq + 1, status = 'running', started_at = coalesce(job.started_at, now())
     FROM taken WHERE job.id = taken.job_id
-    RETURNING job.event_seq, job.pipeline, job.fingerprint, job.owner_id, job.input, job.parts
+    RETURNING job.event_seq, job.pipeline, job.fingerprint, job.owner_id, job.input, job.parts,
+        job.traceparent
 ), told AS (
     INSERT INTO job_event (job_id, seq, type, data)
     SELECT taken.job_id, started.event_seq, 'step.started',
@@ -226,6 +228,7 @@ def claim(
         fingerprint=started["fingerprint"],
         input=started["input"],
         parts=started["parts"],
+        traceparent=started["traceparent"],
         outputs=outputs or {},
         **_of_step(taken),
     )

@@ -76,6 +76,7 @@ class Message:
     """What is sent: its id, where to, the content, and the secrets that sign it."""
 
     id: str
+    job_id: UUID
     url: str
     body: dict[str, Any]
     secrets: list[str] = field(repr=False)
@@ -105,7 +106,7 @@ def open_message(session: Session, delivery_id: UUID) -> Message | None:
     if delivery.status != DeliveryStatus.SENDING or webhook.disabled_at is not None:
         return None
     keys = signing_secrets(session, webhook.id)
-    return Message(str(delivery.id), webhook.url, delivery.body, keys)
+    return Message(str(delivery.id), delivery.job_id, webhook.url, delivery.body, keys)
 
 
 def note_outcomes(session: Session, outcomes: Sequence[Outcome]) -> None:
