@@ -97,6 +97,7 @@ class FlowerSettings(Group):
 
     host: str = "127.0.0.1"
     port: int = 5555
+    public_url: str = ""  # as operators reach it, for links; empty: none, but on the local stack
     user: str = "operator"
     password: SecretStr = SecretStr("")
 
@@ -304,6 +305,12 @@ class Settings(BaseSettings):
 
 
 settings = Settings()
+
+
+def address(path: str) -> str:
+    """Return the address of one of our pages, as people reach it; `path` begins with a slash."""
+    web = settings.web
+    return (web.public_url.rstrip("/") or f"http://{web.host}:{web.port}") + path
 
 
 def listed(value: str) -> list[str]:
