@@ -102,6 +102,7 @@ class FlowerSettings(Group):
 
     host: str = "127.0.0.1"
     port: int = 5555
+    public_url: str = ""  # as operators reach it, for links; empty: none, but on the local stack
     user: str = "operator"
     password: SecretStr = SecretStr("")
 
@@ -203,6 +204,22 @@ class LogSettings(Group):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
+class OtelSettings(Group):
+    """Where OpenTelemetry traces go, over HTTP; nowhere without an endpoint.
+
+    Whatever else OpenTelemetry reads (OTEL_…), it reads from the environment.
+    """
+
+    exporter_otlp_endpoint: str = ""  # as http://collector:4318
+    exporter_otlp_traces_endpoint: str = ""  # the same with its path, for traces alone
+    exporter_otlp_headers: SecretStr = SecretStr("")  # what lets us in there: name=value,…
+    service_name: str = "longrun"
+    traces_sampler: str = "parentbased_always_on"
+    traces_sampler_arg: str = ""
+    traces_exporter: Literal["otlp", "none"] = "otlp"
+    sdk_disabled: bool = False
+
+
 class RetentionSettings(Group):
     """How long things are kept."""
 
@@ -281,6 +298,7 @@ class Settings(BaseSettings):
     limits: LimitsSettings = LimitsSettings()
     login: LoginSettings = LoginSettings()
     log: LogSettings = LogSettings()
+    otel: OtelSettings = OtelSettings()
     retention: RetentionSettings = RetentionSettings()
     accounts: AccountsSettings = AccountsSettings()
     smtp: SmtpSettings = SmtpSettings()
@@ -293,6 +311,12 @@ class Settings(BaseSettings):
 
 
 settings = Settings()
+
+
+def address(path: str) -> str:
+    """Return the address of one of our pages, as people reach it; `path` begins with a slash."""
+    web = settings.web
+    return (web.public_url.rstrip("/") or f"http://{web.host}:{web.port}") + path
 
 
 def listed(value: str) -> list[str]:

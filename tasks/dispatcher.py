@@ -20,12 +20,13 @@ from config.settings import settings
 from models.jobs import dispatch, lifecycle, nodes, transitions
 from models.jobs.claims import Superseded
 from models.jobs.plan import Json, NewStep
-from tasks import outbox, publisher
+from tasks import outbox, publisher, tracing
 from tasks.pipeline import REGISTRY
 
 logger = logging.getLogger(__name__)
 
 WEBHOOKS_EVERY_S = 1.0
+TRACES_EVERY_S = 1.0
 VERSIONS_EVERY_S = 5.0  # look for jobs whose pipeline nobody knows any more
 
 WORKER_LOST: Json = {"code": "worker_lost", "message": "The worker that ran this step is gone."}
@@ -88,6 +89,7 @@ class Dispatcher(threading.Thread):
         _resend_lost_hints(slots)
         publish_due(slots)
         self._every("webhooks", WEBHOOKS_EVERY_S, outbox.send_due)
+        self._every("traces", TRACES_EVERY_S, tracing.tell_ended)
         self._every("versions", VERSIONS_EVERY_S, lambda: _end_unknown(live))
 
     def _every(self, name: str, period_s: float, act: Callable[[], object]) -> None:

@@ -33,7 +33,6 @@ T = TypeVar("T")
 FIRES_PER_TICK = 200  # then the beat looks at its signals again
 SET_ASIDE_S = 60.0
 STUCK_S = 10  # a beat that is cut off from the network holds a schedule no longer than that
-LATE = "late"
 OVERLAP = "overlap"
 INACTIVE = "account_inactive"
 
@@ -182,7 +181,7 @@ def _fire(session: Session, row: Schedule, now: datetime, refused: DomainError |
     assert row.next_at is not None
     choice = firing.decide(row, now)
     if choice.missed:
-        firing.record_fire(session, row, row.next_at, FireStatus.SKIPPED, reason=LATE)
+        firing.record_fire(session, row, row.next_at, FireStatus.SKIPPED, reason=firing.LATE)
     if choice.fire is not None:
         status, reason = _outcome(session, row, refused)
         fire = firing.record_fire(session, row, choice.fire, status, reason=reason)

@@ -15,7 +15,7 @@ from models.jobs import dispatch, lifecycle, running
 from models.jobs.dispatch import Hint
 from models.jobs.plan import Json, NewStep
 from models.jobs.tables import Job, StepStatus
-from tasks import publisher
+from tasks import publisher, tracing
 from tasks.declaration import (
     Each,
     Parallel,
@@ -97,6 +97,7 @@ class Pipeline:
         deadline_s: float | None,
         **more: Any,
     ) -> Job:
+        conn = session.connection()
         new = lifecycle.NewJob(
             pipeline=self.name,
             fingerprint=self.fingerprint,
@@ -105,9 +106,11 @@ class Pipeline:
             parts=self.parts,
             fused=self.fused,
             deadline_at=now() + timedelta(seconds=deadline_s) if deadline_s else None,
+            traceparent=tracing.begin(
+                conn, self.name, more.get("parent_id"), more.get("forked_from")
+            ),
             **more,
         )
-        conn = session.connection()
         job, ready = self._record(conn, new, steps)
         session.add(job)
         if not ready:  # a fork, or a pipeline that begins with `each`
@@ -210,6 +213,7 @@ class Pipeline:
         if job.fingerprint != self.fingerprint:
             raise PipelineChanged()
         opened = lifecycle.resume(session.connection(), job.id, self.expand)
+        tracing.begin_again(session.connection(), job.id, self.name)
         tell_after_commit(session, job.id, [one.step_id for one in opened])
 
     def retry(self, session: Session, job: Job) -> Job:

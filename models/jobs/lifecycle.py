@@ -54,6 +54,7 @@ class NewJob:
     deadline_at: datetime | None = None
     parent_id: UUID | None = None
     forked_from: UUID | None = None
+    traceparent: str | None = None
 
 
 _STEP = (
@@ -65,10 +66,10 @@ _insert_job = one_statement(
 WITH new AS (
     INSERT INTO job (
         id, pipeline, fingerprint, owner_id, input, parts, fused, priority, public_id, deadline_at,
-        parent_id, forked_from, created_at, status, event_seq, progress
+        parent_id, forked_from, traceparent, created_at, status, event_seq, progress
     ) VALUES (
         :id, :pipeline, :fingerprint, :owner_id, :input, :parts, :fused, :priority, :public_id,
-        :deadline_at, :parent_id, :forked_from, :created_at, 'queued', 1, 0
+        :deadline_at, :parent_id, :forked_from, :traceparent, :created_at, 'queued', 1, 0
     )
 ), plan AS (
     INSERT INTO step ({_STEP})
@@ -85,6 +86,7 @@ VALUES (:id, 1, 'job.queued', jsonb_build_object('pipeline', :pipeline, 'status'
     bindparam("created_at", type_=DateTime(timezone=True)),
     bindparam("parent_id", type_=Uuid()),
     bindparam("forked_from", type_=Uuid()),
+    bindparam("traceparent", type_=String()),
     bindparam("steps", type_=JSONB()),
 )
 

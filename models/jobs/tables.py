@@ -81,6 +81,13 @@ class Job(SQLModel, table=True):
         Index("ix_job_finished_at", "finished_at"),
         Index("ix_job_live", "status", postgresql_where=text("finished_at IS NULL")),
         Index("ix_job_deadline", "deadline_at", postgresql_where=text("finished_at IS NULL")),
+        Index(
+            "ix_job_untold",
+            "id",
+            postgresql_where=text(
+                "traceparent IS NOT NULL AND traced_at IS NULL AND finished_at IS NOT NULL"
+            ),
+        ),
     )
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
@@ -102,6 +109,8 @@ class Job(SQLModel, table=True):
     forked_from: UUID | None = Field(
         default=None, foreign_key="job.id", ondelete="SET NULL", index=True
     )
+    traceparent: str | None = None  # of the span that started it; empty: it is not traced
+    traced_at: datetime | None = timestamp(nullable=True)  # when its own span was sent
     cancel_requested_at: datetime | None = timestamp(nullable=True)
     deadline_at: datetime | None = timestamp(nullable=True)
     created_at: datetime = timestamp(default_now=True)
