@@ -156,6 +156,8 @@ class EngineSettings(Group):
     leave_s: float = 20.0  # what a worker that is told to leave gives steps without progress
     retry_base_s: float = 1.0
     retry_max_s: float = 300.0
+    priority_age_s: float = 60.0  # of waiting are worth one step of priority; 0: no waiting is
+    owner_steps: int = 0  # of one owner, running or sent, in each queue; 0: any number
     preload: bool = True  # workers load what their steps need before it is needed
     cancel_poll_s: float = 0.25  # how stale a running step's view of "cancel" may be
 
