@@ -1,10 +1,11 @@
 """Requests that may be sent again: under one Idempotency-Key a job is started once."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Depends, Header, Request, Response, UploadFile
 from sqlmodel import Session
 
 from models.jobs import idempotency
@@ -13,6 +14,7 @@ from models.jobs.tables import Job
 IdempotencyKey = Annotated[
     str | None, Header(max_length=200, description="Sent again, the request starts nothing twice.")
 ]
+PIECE_BYTES = 2**20  # of an upload, read at once
 
 
 class Once:
@@ -25,6 +27,16 @@ class Once:
         self.headers: dict[str, str] = {}  # for routes that make their own `Response`
         self._route = f"{request.method} {request.url.path}"
         self._response = response
+
+    def said_of(self, file: UploadFile | None) -> list[str | None]:
+        """Return what stands for an uploaded file: its name and sha256, where there is a key."""
+        if self.key is None or file is None:
+            return []
+        digest = hashlib.sha256()
+        while piece := file.file.read(PIECE_BYTES):
+            digest.update(piece)
+        file.file.seek(0)
+        return [file.filename, digest.hexdigest()]
 
     def start(
         self, session: Session, begin: Callable[[], Job], *, owner: UUID, said: Any = None

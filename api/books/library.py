@@ -1,6 +1,5 @@
 """Books and the characters found in them."""
 
-import hashlib
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
@@ -41,8 +40,6 @@ from pipelines.books.ingest import ingest
 from pipelines.books.staging import IngestBook
 
 router = APIRouter(tags=["books"], **speaking("books"))
-
-PIECE_BYTES = 2**20  # of an upload, read at once
 
 
 class BookPublic(BaseModel):
@@ -153,9 +150,8 @@ def add_book(
 ) -> BookPublic:
     """Bring a book, as a file or by its address, and start reading it in.
 
-    Files are .txt and .md, and .epub and .pdf where the server is set so. `top`: so many
-    characters at most get a persona, of those that are named `min_mentions` times. `extractor`:
-    who reads it; BookNLP where a worker for it lives (else the job's events say so).
+    Files are .txt and .md, and .epub and .pdf where the server is set so. `top`: at most so many
+    characters get a persona, of those named `min_mentions` times. `extractor`: who reads it.
     Follow the job at `Location`. A file that cannot be read is refused at once with 422.
     """
 
@@ -164,19 +160,10 @@ def add_book(
         _bring(session, book, file, file_url)
         return _start(session, book, _wanted(book, top, min_mentions, extractor), priority)
 
-    sent = _digest(file) if once.key and file is not None else file_url
-    said = [title, author, sent, priority, top, min_mentions, extractor]
+    said = [title, author, once.said_of(file), file_url, priority, top, min_mentions, extractor]
     job = once.start(session, begin, owner=owner, said=said)
     response.headers["Location"] = f"/jobs/{job.id}"
     return _public(session, get_book(session, UUID(job.input["book_id"]), owner=owner))
-
-
-def _digest(file: UploadFile) -> list[str | None]:
-    digest = hashlib.sha256()
-    while piece := file.file.read(PIECE_BYTES):
-        digest.update(piece)
-    file.file.seek(0)
-    return [file.filename, digest.hexdigest()]
 
 
 def _bring(session: Session, book: Book, file: UploadFile | None, file_url: str | None) -> None:
