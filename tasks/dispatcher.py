@@ -38,6 +38,10 @@ CHANGED: Json = {
 }
 
 
+class _OtherVersion(Exception):
+    """What follows a step is known to another version of its pipeline only."""
+
+
 class Dispatcher(threading.Thread):
     """The thread that dispatches and repairs while it leads."""
 
@@ -47,6 +51,7 @@ class Dispatcher(threading.Thread):
         self.stopping = threading.Event()
         self._engine = direct_engine()
         self._last: dict[str, float] = {}
+        self._unknown: dict[tuple[str, str], float] = {}  # since when, by pipeline and version
 
     def run(self) -> None:
         """Lead whenever nobody else does, over every loss of Postgres."""
@@ -88,13 +93,30 @@ class Dispatcher(threading.Thread):
         _resend_lost_hints(slots)
         publish_due(slots)
         self._every("webhooks", WEBHOOKS_EVERY_S, outbox.send_due)
-        self._every("versions", VERSIONS_EVERY_S, lambda: _end_unknown(live))
+        self._every("versions", VERSIONS_EVERY_S, lambda: self._end_unknown(live))
 
     def _every(self, name: str, period_s: float, act: Callable[[], object]) -> None:
         at = time.monotonic()
         if at - self._last.setdefault(name, at) >= period_s:
             self._last[name] = at
             act()
+
+    def _end_unknown(self, live: list[Row[Any]]) -> None:
+        """End jobs of pipelines, or versions of them, that no worker has known for a while.
+
+        While: in an upgrade the first job may come before the first worker that knows it.
+        """
+        known = {(name, print_) for node in live for name, print_ in node.fingerprints.items()}
+        if not known:
+            return
+        with connection() as conn:
+            jobs = dispatch.unknown_jobs(conn, known)
+        at = time.monotonic()
+        versions = {(job.pipeline, job.fingerprint) for job in jobs}
+        self._unknown = {one: self._unknown.get(one, at) for one in versions}
+        for job in jobs:
+            if at - self._unknown[job.pipeline, job.fingerprint] >= settings.engine.changed_after_s:
+                stop_job(job.id, CHANGED)
 
 
 def publish_due(slots: dict[str, int]) -> None:
@@ -156,6 +178,9 @@ def release_all(rows: list[Row[Any]], error: Json, *, counts: bool = True) -> No
                 opened = transitions.release(conn, row, error, _expand, counts=counts)
         except Superseded:
             continue  # it ended, or somebody else was faster
+        except _OtherVersion:
+            stop_job(row.job_id, error)  # the next look finds its step and ends the job
+            continue
         publisher.submit(one.step_id for one in opened)
         announce(row.job_id)
 
@@ -168,7 +193,11 @@ def stop_job(job_id: UUID, error: Json) -> None:
 
 
 def _expand(conn: Connection, job_id: UUID, position: int) -> list[NewStep]:
-    return REGISTRY[dispatch.pipeline_of(conn, job_id)].expand(conn, job_id, position)
+    name, fingerprint = dispatch.version_of(conn, job_id)
+    pipeline = REGISTRY.get(name)
+    if pipeline is None or pipeline.fingerprint != fingerprint:
+        raise _OtherVersion
+    return pipeline.expand(conn, job_id, position)
 
 
 def _resend_lost_hints(slots: dict[str, int]) -> None:
@@ -176,14 +205,3 @@ def _resend_lost_hints(slots: dict[str, int]) -> None:
         running = dispatch.running_counts(conn)
         free = [queue for queue, count in slots.items() if running.get(queue, 0) < count]
         dispatch.forget_lost_hints(conn, free, settings.engine.unclaimed_s)
-
-
-def _end_unknown(live: list[Row[Any]]) -> None:
-    """End jobs of pipelines, or versions of them, that no live worker knows."""
-    known = {(name, print_) for node in live for name, print_ in node.fingerprints.items()}
-    if not known:
-        return
-    with connection() as conn:
-        unknown = dispatch.unknown_jobs(conn, known)
-    for job_id in unknown:
-        stop_job(job_id, CHANGED)
