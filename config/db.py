@@ -32,6 +32,12 @@ def libpq_url(url: str) -> str:
 
 os.environ["PGTZ"] = "UTC"  # poolers know this startup parameter; `options` they may refuse
 
+
+def direct_url() -> str:
+    """Return where a connection keeps its session, past a pooler."""
+    return settings.database.direct_url or settings.database.url
+
+
 PING_AFTER_S = 1.0  # a ping is a round trip: connections in steady use go without
 
 
@@ -56,7 +62,7 @@ def direct_engine() -> Engine:
     They are opened anew each time, and a peer that is gone is noticed within a dozen seconds.
     """
     return create_engine(
-        sqlalchemy_url(settings.database.direct),
+        sqlalchemy_url(direct_url()),
         poolclass=NullPool,
         connect_args=_arguments("longrun-direct")
         | {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3},

@@ -31,11 +31,6 @@ class DatabaseSettings(Group):
     pool_size: int = 10
     connect_timeout_s: int = 5
 
-    @property
-    def direct(self) -> str:
-        """Where a connection keeps its session: for locks, LISTEN, migrations and backups."""
-        return self.direct_url or self.url
-
 
 class RedisSettings(Group):
     """Where hints and live tokens travel. Losing everything in it loses nothing but time."""
@@ -153,6 +148,7 @@ class EngineSettings(Group):
     unclaimed_s: float = 15.0  # a hint that nobody took is sent again
     restart_grace_s: float = 15.0  # after Postgres restarts, silence proves nothing
     idle_s: float = 900.0  # a step without progress for so long is taken back
+    changed_after_s: float = 60.0  # a job whose version no worker knows for so long has failed
     leave_s: float = 20.0  # what a worker that is told to leave gives steps without progress
     retry_base_s: float = 1.0
     retry_max_s: float = 300.0

@@ -20,9 +20,17 @@ from tasks.pipeline import REGISTRY
 logger = logging.getLogger(__name__)
 
 
+class OtherVersion(Exception):
+    """What follows a step is known to another version of its pipeline only."""
+
+
 def expand(conn: Connection, job_id: UUID, position: int) -> list[NewStep]:
-    """Return the items of a job's `each` as rows. Raises InvalidItems."""
-    return REGISTRY[dispatch.pipeline_of(conn, job_id)].expand(conn, job_id, position)
+    """Return the items of a job's `each` as rows. Raises InvalidItems, OtherVersion."""
+    name, fingerprint = dispatch.version_of(conn, job_id)
+    pipeline = REGISTRY.get(name)
+    if pipeline is None or pipeline.fingerprint != fingerprint:
+        raise OtherVersion
+    return pipeline.expand(conn, job_id, position)
 
 
 def admit(keys: Iterable[str]) -> None:
@@ -46,6 +54,8 @@ def _admit_next(key: str) -> bool:
         with connection() as conn:
             job_id = places.next_held(conn, key, known=list(REGISTRY))
             ready = places.admit(conn, job_id, expand) if job_id else []
+    except OtherVersion:
+        return False  # until a worker of its version leads, or none is left
     except DomainError as error:  # it begins with an `each` over items without keys, say
         assert job_id is not None
         ready = []

@@ -50,6 +50,7 @@ class Dispatcher(threading.Thread):
         self._engine = direct_engine()
         self._last: dict[str, float] = {}
         self._admitted = ""  # the concurrency key after which the next look begins
+        self._unknown: dict[tuple[str, str], float] = {}  # since when, by pipeline and version
 
     def run(self) -> None:
         """Lead whenever nobody else does, over every loss of Postgres."""
@@ -97,7 +98,7 @@ class Dispatcher(threading.Thread):
         publish_due(slots)
         self._every("webhooks", WEBHOOKS_EVERY_S, outbox.send_due)
         self._every("traces", TRACES_EVERY_S, tracing.tell_ended)
-        self._every("versions", VERSIONS_EVERY_S, lambda: _end_unknown(live))
+        self._every("versions", VERSIONS_EVERY_S, lambda: self._end_unknown(live))
         self._every("turns", TURNS_EVERY_S, _forget_turns)
 
     def _every(self, name: str, period_s: float, act: Callable[[], object]) -> None:
@@ -105,6 +106,23 @@ class Dispatcher(threading.Thread):
         if at - self._last.setdefault(name, at) >= period_s:
             self._last[name] = at
             act()
+
+    def _end_unknown(self, live: list[Row[Any]]) -> None:
+        """End jobs of pipelines, or versions of them, that no worker has known for a while.
+
+        While: in an upgrade the first job may come before the first worker that knows it.
+        """
+        known = {(name, print_) for node in live for name, print_ in node.fingerprints.items()}
+        if not known:
+            return
+        with connection() as conn:
+            jobs = dispatch.unknown_jobs(conn, known)
+        at = time.monotonic()
+        versions = {(job.pipeline, job.fingerprint) for job in jobs}
+        self._unknown = {one: self._unknown.get(one, at) for one in versions}
+        for job in jobs:
+            if at - self._unknown[job.pipeline, job.fingerprint] >= settings.engine.changed_after_s:
+                stop_job(job.id, CHANGED)
 
 
 def publish_due(slots: dict[str, int]) -> None:
@@ -166,6 +184,9 @@ def release_all(rows: list[Row[Any]], error: Json, *, counts: bool = True) -> No
                 opened = transitions.release(conn, row, error, admission.expand, counts=counts)
         except Superseded:
             continue  # it ended, or somebody else was faster
+        except admission.OtherVersion:
+            stop_job(row.job_id, error)  # the next look finds its step and ends the job
+            continue
         publisher.submit(one.step_id for one in opened)
         announce(row.job_id)
 
@@ -187,14 +208,3 @@ def _resend_lost_hints(slots: dict[str, int]) -> None:
         running = dispatch.running_counts(conn)
         free = [queue for queue, count in slots.items() if running.get(queue, 0) < count]
         dispatch.forget_lost_hints(conn, free, settings.engine.unclaimed_s)
-
-
-def _end_unknown(live: list[Row[Any]]) -> None:
-    """End jobs of pipelines, or versions of them, that no live worker knows."""
-    known = {(name, print_) for node in live for name, print_ in node.fingerprints.items()}
-    if not known:
-        return
-    with connection() as conn:
-        unknown = dispatch.unknown_jobs(conn, known)
-    for job_id in unknown:
-        stop_job(job_id, CHANGED)

@@ -70,6 +70,7 @@ def isolate() -> tuple[str, str]:
     os.environ["LOCAL_DIR"] = str(HERE)
     os.environ["BLOB_URL"] = f"file://{HERE}/blobs"
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    os.environ["BROKER_URL"] = os.environ.get("TEST_BROKER_URL", "")
     return os.environ.get("TEST_DATABASE_URL", ""), os.environ.get("TEST_REDIS_URL", "")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -22,6 +23,7 @@ class Numbers(BaseModel):
     fail: list[str] = []  # steps or items that fail for good
     flaky: int = 0  # how often `flaky_step` fails before it succeeds
     folder: str = ""  # where files count what was done outside
+    hold: bool = False  # until the folder has a file `go`
 
 
 class One(BaseModel):
@@ -70,6 +72,13 @@ def paid(folder: str, name: str) -> int:
     return len(path.read_text().splitlines())
 
 
+def held_back(numbers: Numbers) -> Iterator[None]:
+    """Yield again and again until the test lets go."""
+    while numbers.hold and not (Path(numbers.folder) / "go").exists():
+        yield
+        time.sleep(0.05)
+
+
 def _effect(session: Session, job: JobRef, name: str) -> None:
     session.connection().execute(
         text("INSERT INTO test_effect (id, job_id, name) VALUES (:id, :job, :name)"),
@@ -88,6 +97,8 @@ def double(one: One, numbers: Numbers, progress: Progress) -> Doubled:
     if one.key in numbers.fail:
         raise Refused(key=one.key)
     parts = 10 if numbers.sleep_s else 1
+    for _ in held_back(numbers):
+        progress(0, parts, "parts")
     for part in range(parts):
         time.sleep(numbers.sleep_s / parts)
         progress(part + 1, parts, "parts")
@@ -184,9 +195,8 @@ line = Pipeline(
 
 @step(queue="cpu")
 def grind(numbers: Numbers, progress: Progress) -> Third:
-    for part in range(40):
-        time.sleep(numbers.sleep_s / 40)
-        progress(part + 1, 40, "parts")
+    for _ in held_back(numbers):
+        progress(0, 1, "parts")
     return Third(value=0)
 
 
@@ -246,6 +256,8 @@ def speak(numbers: Numbers, tokens: Tokens) -> Spoken:
         for k in range(numbers.count):
             time.sleep(numbers.sleep_s / max(1, numbers.count))
             yield f"w{k} "
+            if k == 0:
+                yield from ("" for _ in held_back(numbers))
 
     return Spoken(text=tokens.write(pieces()))  # type: ignore[arg-type]
 

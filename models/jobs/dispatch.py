@@ -257,8 +257,11 @@ def overdue_jobs(conn: Connection) -> list[UUID]:
     )
 
 
-def unknown_jobs(conn: Connection, known: set[tuple[str, str]]) -> list[UUID]:
-    """Return unfinished jobs without a running step whose (pipeline, fingerprint) nobody knows."""
+def unknown_jobs(conn: Connection, known: set[tuple[str, str]]) -> list[Any]:
+    """Return unfinished jobs (id, pipeline, fingerprint) of versions that are not `known`.
+
+    Those with a running step are left out: whoever runs it knows them.
+    """
     active = select(step.c.id).where(step.c.job_id == job.c.id, step.c.status == StepStatus.RUNNING)
     rows = conn.execute(
         select(job.c.id, job.c.pipeline, job.c.fingerprint).where(
@@ -267,7 +270,7 @@ def unknown_jobs(conn: Connection, known: set[tuple[str, str]]) -> list[UUID]:
             ~active.exists(),
         )
     )
-    return [row.id for row in rows]
+    return list(rows)
 
 
 def forget_hints_of_node(conn: Connection, node_id: UUID) -> None:
@@ -282,6 +285,7 @@ def forget_hints_of_node(conn: Connection, node_id: UUID) -> None:
     )
 
 
-def pipeline_of(conn: Connection, job_id: UUID) -> str:
-    """Return the name of a job's pipeline."""
-    return str(conn.execute(select(job.c.pipeline).where(job.c.id == job_id)).scalar_one())
+def version_of(conn: Connection, job_id: UUID) -> tuple[str, str]:
+    """Return the name and the fingerprint of a job's pipeline."""
+    row = conn.execute(select(job.c.pipeline, job.c.fingerprint).where(job.c.id == job_id)).one()
+    return row.pipeline, row.fingerprint

@@ -102,6 +102,18 @@ def all_nodes(conn: Connection) -> list[Row[Any]]:
     return list(conn.execute(query.order_by(node.c.hostname, node.c.started_at)))
 
 
+def versions_in_flight(conn: Connection) -> list[Row[Any]]:
+    """Return (pipeline, fingerprint, jobs) of the jobs that have not ended, by version."""
+    query = select(job.c.pipeline, job.c.fingerprint, func.count().label("jobs"))
+    return list(
+        conn.execute(
+            query.where(job.c.finished_at.is_(None))
+            .group_by(job.c.pipeline, job.c.fingerprint)
+            .order_by(job.c.pipeline, job.c.fingerprint)
+        ).all()
+    )
+
+
 def held_by(conn: Connection, node_ids: Sequence[UUID]) -> int:
     """Return how many steps these nodes run."""
     query = select(func.count()).where(

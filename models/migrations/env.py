@@ -4,8 +4,7 @@ from alembic import context
 from sqlalchemy import create_engine, pool
 from sqlmodel import SQLModel
 
-from config.db import sqlalchemy_url
-from config.settings import settings
+from config.db import direct_url, sqlalchemy_url
 from models import (  # noqa: F401 — declare their tables
     accounts,
     blobs,
@@ -23,7 +22,7 @@ from models.scenes import users  # noqa: F401
 from models.schedules import tables as schedules  # noqa: F401
 from models.webhooks import tables as webhooks  # noqa: F401
 
-engine = create_engine(sqlalchemy_url(settings.database.direct), poolclass=pool.NullPool)
+engine = create_engine(sqlalchemy_url(direct_url()), poolclass=pool.NullPool)
 with engine.connect() as connection:
     context.configure(
         connection=connection,

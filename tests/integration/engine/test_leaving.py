@@ -4,15 +4,16 @@ from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from config.db import connection, transaction
 from models.jobs import claims, dispatch, lifecycle, transitions
 from models.jobs.claims import Claim, Taker
 from models.jobs.dispatch import Hint
 from models.jobs.queries import list_steps
-from models.jobs.tables import JobStatus, StepStatus
+from models.jobs.tables import JobStatus, StepStatus, job, step
 from tasks import node
-from tasks.dispatcher import WORKER_LEFT, release_all
+from tasks.dispatcher import WORKER_LEFT, WORKER_LOST, release_all
 from tasks.pipeline import Pipeline
 from tasks.progress import Attempt, HandedOver, Progress, draining
 from tests import inline, pipelines
@@ -105,6 +106,21 @@ def test_an_attempt_that_was_in_the_way_does_not_count_even_if_it_was_the_last()
     release_all(rows, WORKER_LEFT, counts=False)
 
     assert first_step(held.job_id) == (StepStatus.READY, 0)
+
+
+def test_a_step_that_ends_for_good_under_another_version_ends_its_job() -> None:
+    held = take(pipelines.tolerant)
+    with connection() as conn:
+        conn.execute(update(job).values(fingerprint="another"))
+        conn.execute(update(step).values(max_attempts=1))
+
+    for _ in range(2):
+        with connection() as conn:
+            rows = dispatch.steps_of_node(conn, node.current_id())
+        release_all(rows, WORKER_LOST)
+
+    told = read(held.job_id)
+    assert (told.status, told.error["code"]) == (JobStatus.FAILED, "worker_lost")
 
 
 @pytest.mark.parametrize("end", ["hand_over", "retry", "ask"])
