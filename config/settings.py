@@ -176,9 +176,7 @@ class LimitsSettings(Group):
     doors: Rate = "30/minute"  # per address: logging in, signing up, following a mail's link
     person: Rate = "600/minute"
     chat: Rate = "30/minute"  # per person, like all that follow
-    dining: Rate = "20/minute"
     uploads: Rate = "60/hour"
-    analyses: Rate = "10/hour"
     streams: int = 20  # open at once; 0: any number
     local_factor: int = 1000  # on the local stack one address and one person ask for everything
     timeout_s: float = 0.25  # Redis is not waited for longer: the request passes, and is counted
