@@ -21,11 +21,9 @@ def receiver() -> Iterator[tuple[Receiver, str]]:
         yield seen, served.base.removesuffix("/v1")
 
 
+@pytest.mark.usefixtures("_postgres_server", "_valkey_server")
 def test_a_trace_goes_through_all_processes_that_a_job_does(
-    _postgres_server: None,
-    _valkey_server: None,
-    tmp_path: Path,
-    receiver: tuple[Receiver, str],
+    tmp_path: Path, receiver: tuple[Receiver, str]
 ) -> None:
     seen, endpoint = receiver
     fresh_database()
