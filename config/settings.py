@@ -7,6 +7,7 @@ from pydantic import SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.group import Group
+from config.otel import OtelSettings
 from config.products import (
     BookNLPSettings,
     BooksSettings,
@@ -16,7 +17,6 @@ from config.products import (
 )  # fmt: skip
 
 DEVELOPMENT_KEY = "development-only-secret-key-of-longrun"
-
 
 # "20/minute", "10 per hour"; empty: no limit
 Rate = Annotated[
@@ -196,22 +196,6 @@ class LogSettings(Group):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
-class OtelSettings(Group):
-    """Where OpenTelemetry traces go, over HTTP; nowhere without an endpoint.
-
-    Whatever else OpenTelemetry reads (OTEL_…), it reads from the environment.
-    """
-
-    exporter_otlp_endpoint: str = ""  # as http://collector:4318
-    exporter_otlp_traces_endpoint: str = ""  # the same with its path, for traces alone
-    exporter_otlp_headers: SecretStr = SecretStr("")  # what lets us in there: name=value,…
-    service_name: str = "longrun"
-    traces_sampler: str = "parentbased_always_on"
-    traces_sampler_arg: str = ""
-    traces_exporter: Literal["otlp", "none"] = "otlp"
-    sdk_disabled: bool = False
-
-
 class RetentionSettings(Group):
     """How long things are kept."""
 
@@ -307,8 +291,8 @@ settings = Settings()
 
 def address(path: str) -> str:
     """Return the address of one of our pages, as people reach it; `path` begins with a slash."""
-    web = settings.web
-    return (web.public_url.rstrip("/") or f"http://{web.host}:{web.port}") + path
+    here = f"http://{settings.web.host}:{settings.web.port}"
+    return (settings.web.public_url.rstrip("/") or here) + path
 
 
 def listed(value: str) -> list[str]:

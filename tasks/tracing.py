@@ -72,6 +72,7 @@ def attempt(claim: Claim, node: UUID) -> Iterator[None]:
         "longrun.step.max_attempts": claim.max_attempts,
         "longrun.step.epoch": claim.epoch,
         "longrun.node.id": str(node),
+        "longrun.step.outcome": "succeeded",  # unless `note_end` says otherwise
     }
     untraced = f"00-{claim.job_id.hex}-{claim.job_id.hex[16:]}-00"
     name = f"{claim.pipeline}.{claim.name}"

@@ -7,7 +7,8 @@ import pytest
 from starlette.concurrency import run_in_threadpool
 
 from config import tracing
-from config.settings import OtelSettings, settings
+from config.otel import OtelSettings
+from config.settings import settings
 from tasks.tracing import tell_ended
 from tests.integration.webhooks.receiver import Receiver
 from tests.integration.webhooks.telling import deliver, make, run
