@@ -2,8 +2,8 @@
 
 `superadmin EMAIL USERNAME` makes the first administrator of the stack that runs, `operate …` is
 `python -m api.operate …` for it, `rotate` is `python -m api.rotate`. `backup FOLDER` saves it as it
-runs; `restore FOLDER` brings that into an empty one that does not run. With `DATABASE_URL` set, these
-two mean that database.
+runs; `restore FOLDER` brings that into an empty one that does not run. With `DATABASE_URL` set,
+these two mean that database.
 """
 
 import argparse
