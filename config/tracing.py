@@ -149,9 +149,10 @@ def report(
     attributes: Attributes,
     failed: str | None,
 ) -> None:
-    """Send a span that no single process has seen through; `own` and `parent` are traceparents."""
-    if not is_on():
-        return
+    """Send a span that no process has seen through, where tracing is on.
+
+    `own` and `parent` are traceparents.
+    """
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Status, StatusCode

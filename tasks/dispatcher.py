@@ -156,6 +156,7 @@ def release_all(rows: list[Row[Any]], error: Json) -> None:
                 opened = transitions.release(conn, row, error, _expand)
         except Superseded:
             continue  # it ended, or somebody else was faster
+        tracing.tell_lost(row, error)
         publisher.submit(one.step_id for one in opened)
         announce(row.job_id)
 

@@ -1,33 +1,13 @@
 """Deliveries in the trace of the job that they speak of."""
 
-from collections.abc import Iterator
-
 import httpx
-import pytest
 from starlette.concurrency import run_in_threadpool
 
 from config import tracing
-from config.otel import OtelSettings
-from config.settings import settings
 from tasks.tracing import tell_ended
 from tests.integration.webhooks.receiver import Receiver
 from tests.integration.webhooks.telling import deliver, make, run
 from tests.otlp_receiver import Receiver as Collector
-from tests.scripted_model import Served
-
-
-@pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """Everything of this process is traced, but for the requests it answers."""
-    seen = Collector()
-    with Served(seen) as served:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{served.base}/traces")
-        otel = OtelSettings(exporter_otlp_traces_endpoint="set")
-        traced = settings.model_copy(update={"otel": otel})
-        monkeypatch.setattr(tracing, "settings", traced)
-        monkeypatch.setattr(tracing, "_pipe", None)
-        yield seen
-        tracing.close()
 
 
 async def test_a_delivery_goes_on_with_the_trace_of_its_job(
