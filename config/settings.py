@@ -7,6 +7,7 @@ from pydantic import SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.group import Group
+from config.otel import OtelSettings
 from config.products import (
     BookNLPSettings,
     BooksSettings,
@@ -180,9 +181,7 @@ class LimitsSettings(Group):
     doors: Rate = "30/minute"  # per address: logging in, signing up, following a mail's link
     person: Rate = "600/minute"
     chat: Rate = "30/minute"  # per person, like all that follow
-    dining: Rate = "20/minute"
     uploads: Rate = "60/hour"
-    analyses: Rate = "10/hour"
     streams: int = 20  # open at once; 0: any number
     local_factor: int = 1000  # on the local stack one address and one person ask for everything
     timeout_s: float = 0.25  # Redis is not waited for longer: the request passes, and is counted
@@ -200,22 +199,6 @@ class LogSettings(Group):
     """What is logged. Secrets never are."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-
-
-class OtelSettings(Group):
-    """Where OpenTelemetry traces go, over HTTP; nowhere without an endpoint.
-
-    Whatever else OpenTelemetry reads (OTEL_…), it reads from the environment.
-    """
-
-    exporter_otlp_endpoint: str = ""  # as http://collector:4318
-    exporter_otlp_traces_endpoint: str = ""  # the same with its path, for traces alone
-    exporter_otlp_headers: SecretStr = SecretStr("")  # what lets us in there: name=value,…
-    service_name: str = "longrun"
-    traces_sampler: str = "parentbased_always_on"
-    traces_sampler_arg: str = ""
-    traces_exporter: Literal["otlp", "none"] = "otlp"
-    sdk_disabled: bool = False
 
 
 class RetentionSettings(Group):
@@ -313,8 +296,8 @@ settings = Settings()
 
 def address(path: str) -> str:
     """Return the address of one of our pages, as people reach it; `path` begins with a slash."""
-    web = settings.web
-    return (web.public_url.rstrip("/") or f"http://{web.host}:{web.port}") + path
+    here = f"http://{settings.web.host}:{settings.web.port}"
+    return (settings.web.public_url.rstrip("/") or here) + path
 
 
 def listed(value: str) -> list[str]:

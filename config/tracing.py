@@ -9,10 +9,10 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.trace import Span as RealSpan
+    from opentelemetry.trace import SpanContext
 
 Value = str | int | float | bool | Sequence[str]
 Attributes = Mapping[str, Value | None]  # None: is left out
@@ -88,27 +89,10 @@ def span(
     if not is_on():
         yield Span()
         return
-    from opentelemetry.trace import Link, SpanKind, get_current_span, use_span
-
-    real = (
-        _own()
-        .provider.get_tracer(SCOPE)
-        .start_span(
-            name,
-            context=_context(parent) if parent else None,
-            kind=SpanKind[kind.upper()],
-            attributes=_given(attributes or {}),
-            links=[Link(get_current_span(_context(one)).get_span_context()) for one in links],
-        )
-    )
-    entered: Any = (
-        use_span(real, record_exception=False, set_status_on_exception=False)
-        if current
-        else nullcontext()
-    )
+    real = _started(name, kind, attributes or {}, parent, links)
     told = Span(real)
     try:
-        with entered:
+        with _entered(real) if current else nullcontext():
             yield told
     except BaseException as error:
         if not isinstance(error, GeneratorExit):  # whoever listened has had enough
@@ -116,6 +100,27 @@ def span(
         raise
     finally:
         real.end()
+
+
+def _started(
+    name: str, kind: Kind, attributes: Attributes, parent: str | None, links: Sequence[str]
+) -> "RealSpan":
+    from opentelemetry.trace import Link, SpanKind
+
+    tracer = _own().provider.get_tracer(SCOPE)
+    return tracer.start_span(
+        name,
+        context=_context(parent) if parent else None,
+        kind=SpanKind[kind.upper()],
+        attributes=_given(attributes),
+        links=[Link(_place(one)) for one in links],
+    )
+
+
+def _entered(real: "RealSpan") -> AbstractContextManager[object]:
+    from opentelemetry.trace import use_span
+
+    return use_span(real, record_exception=False, set_status_on_exception=False)
 
 
 def current() -> Span:
@@ -144,22 +149,22 @@ def report(
     attributes: Attributes,
     failed: str | None,
 ) -> None:
-    """Send a span that no single process has seen through; `own` and `parent` are traceparents."""
-    if not is_on():
-        return
+    """Send a span that no process has seen through, where tracing is on.
+
+    `own` and `parent` are traceparents.
+    """
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import Status, StatusCode, get_current_span
+    from opentelemetry.trace import Status, StatusCode
 
     pipe = _own()
-    error = {"error.type": failed} if failed else {}
     pipe.processor.on_end(
         ReadableSpan(
             name,
-            context=get_current_span(_context(own)).get_span_context(),
-            parent=get_current_span(_context(parent)).get_span_context(),
+            context=_place(own),
+            parent=_place(parent),
             resource=pipe.provider.resource,
-            attributes=_given({**attributes, **error}),
+            attributes=_given({**attributes, "error.type": failed}),
             status=Status(StatusCode.ERROR if failed else StatusCode.UNSET),
             start_time=round(since.timestamp() * 1e9),
             end_time=round(until.timestamp() * 1e9),
@@ -172,7 +177,6 @@ def report(
 class _Pipe:
     """What sends the spans of one process."""
 
-    pid: int
     provider: "TracerProvider"
     processor: "BatchSpanProcessor"
 
@@ -188,13 +192,13 @@ def provider() -> "TracerProvider | None":
 
 def flush() -> None:
     """Send what waits, for a moment at most."""
-    if _pipe is not None and _pipe.pid == os.getpid():
+    if _pipe is not None:
         _for_a_moment(_pipe.processor.force_flush)
 
 
 def close() -> None:
     """Send what waits, for a moment at most, and no more after it. Safe to repeat."""
-    if _pipe is not None and _pipe.pid == os.getpid():
+    if _pipe is not None:
         _for_a_moment(_pipe.provider.shutdown)
 
 
@@ -207,12 +211,20 @@ def _for_a_moment(act: Callable[[], object]) -> None:
 def _own() -> _Pipe:
     """Return this process's, made when it has its first span: in a pool's child after the fork."""
     global _pipe
-    if _pipe is None or _pipe.pid != os.getpid():
-        with _lock:
-            if _pipe is None or _pipe.pid != os.getpid():
-                _pipe = _made()
-                atexit.register(close)
-    return _pipe
+    with _lock:
+        if _pipe is None:
+            _pipe = _made()
+            atexit.register(close)
+        return _pipe
+
+
+def _forget() -> None:
+    global _lock, _pipe
+    _lock, _pipe = threading.Lock(), None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _made() -> _Pipe:
@@ -240,7 +252,7 @@ def _made() -> _Pipe:
     processor = BatchSpanProcessor(OTLPSpanExporter())
     made.add_span_processor(Discreet())
     made.add_span_processor(processor)
-    return _Pipe(os.getpid(), made, processor)
+    return _Pipe(made, processor)
 
 
 def _context(traceparent: str) -> "Context":
@@ -248,6 +260,12 @@ def _context(traceparent: str) -> "Context":
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     return TraceContextTextMapPropagator().extract({"traceparent": traceparent}, Context())
+
+
+def _place(traceparent: str) -> "SpanContext":
+    from opentelemetry.trace import get_current_span
+
+    return get_current_span(_context(traceparent)).get_span_context()
 
 
 def _given(attributes: Attributes) -> dict[str, Value]:

@@ -187,6 +187,7 @@ def release_all(rows: list[Row[Any]], error: Json, *, counts: bool = True) -> No
         except admission.OtherVersion:
             stop_job(row.job_id, error)  # the next look finds its step and ends the job
             continue
+        tracing.tell_lost(row, error)
         publisher.submit(one.step_id for one in opened)
         announce(row.job_id)
 

@@ -130,7 +130,6 @@ def _attempt(
             failpoint("ran", spec.name)
             after = complete(pipeline, claim, output, tokens)
         known[spec.result] = output
-        tracing.note_end("succeeded")
         return after
     except Superseded as lost:
         tracing.note_end(lost)

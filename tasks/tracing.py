@@ -12,13 +12,15 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from config import tracing
 from config.db import connection
 from config.tracing import Span
-from models.jobs import traces
+from models.base import now
+from models.jobs import dispatch, traces
 from models.jobs.claims import Claim
+from models.jobs.plan import Json
 
 ENDED_AT_ONCE = 500
 
@@ -49,8 +51,13 @@ def begin_again(conn: Connection, job_id: UUID, pipeline: str) -> None:
 
 def job_span(job_id: UUID, started_by: str) -> str:
     """Return the traceparent of a job's own span."""
-    version, trace, _, flags = started_by.split("-")
-    own = hashlib.sha256(f"{job_id} {started_by}".encode()).hexdigest()[:16]
+    return _derived(started_by, str(job_id))
+
+
+def _derived(traceparent: str, of: str) -> str:
+    """Return the traceparent of another span of the trace, always the same one `of` something."""
+    version, trace, _, flags = traceparent.split("-")
+    own = hashlib.sha256(f"{of} {traceparent}".encode()).hexdigest()[:16]
     return f"{version}-{trace}-{own}-{flags}"
 
 
@@ -72,6 +79,7 @@ def attempt(claim: Claim, node: UUID) -> Iterator[None]:
         "longrun.step.max_attempts": claim.max_attempts,
         "longrun.step.epoch": claim.epoch,
         "longrun.node.id": str(node),
+        "longrun.step.outcome": "succeeded",  # unless `note_end` says otherwise
     }
     untraced = f"00-{claim.job_id.hex}-{claim.job_id.hex[16:]}-00"
     name = f"{claim.pipeline}.{claim.name}"
@@ -107,6 +115,37 @@ def note_end(outcome: str | BaseException, failed: BaseException | None = None) 
     here.tell({"longrun.step.outcome": outcome})
     if failed is not None:
         here.fail(getattr(failed, "code", type(failed).__name__))
+
+
+def tell_lost(row: Row[Any], error: Json) -> None:
+    """Send the span of an attempt whose worker cannot any more; `row` is its step as it ran."""
+    if not tracing.is_on():
+        return
+    with connection() as conn:
+        known = traces.traceparents(conn, [row.job_id])
+        pipeline = dispatch.pipeline_of(conn, row.job_id) if known else ""
+    if row.job_id not in known:
+        return
+    parent = job_span(row.job_id, known[row.job_id])
+    tracing.report(
+        f"{pipeline}.{row.name}",
+        own=_derived(parent, f"{row.id} {row.epoch}"),
+        parent=parent,
+        since=row.started_at,
+        until=now(),
+        attributes={
+            "longrun.job.id": str(row.job_id),
+            "longrun.pipeline": pipeline,
+            "longrun.step.id": str(row.id),
+            "longrun.step.name": row.name,
+            "longrun.step.queue": row.queue,
+            "longrun.step.attempt": row.attempt,
+            "longrun.step.epoch": row.epoch,
+            "longrun.node.id": str(row.node),
+            "longrun.step.outcome": "lost",
+        },
+        failed=error["code"],
+    )
 
 
 def tell_ended() -> int:

@@ -23,6 +23,7 @@ class Seen:
     failed: bool
     attributes: dict[str, Any]
     service: str
+    began: int  # nanoseconds since 1970
     lasted_s: float
 
 
@@ -58,6 +59,7 @@ def _seen(span: Any, service: str) -> Seen:
         failed=span.status.code == 2,
         attributes=_plain(span.attributes),
         service=service,
+        began=span.start_time_unix_nano,
         lasted_s=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
     )
 

@@ -16,7 +16,7 @@ assert tracing.tell_ended() == 0
 with tracing.model_call("chat", {"model": "a/b"}) as call:
     call.tell({"a": 1})
 assert tracing.begin(None, "a") is None
-kinds = ("opentelemetry.sdk", "opentelemetry.exporter")
+kinds = ("opentelemetry.sdk.trace", "opentelemetry.exporter")
 loaded = [name for name in sys.modules if name.startswith(kinds)]
 print(*loaded)
 """
