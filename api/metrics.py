@@ -69,11 +69,18 @@ class _Kept(Collector):
         """Yield every metric of the engine and of the products."""
         with connection() as conn:
             yield from _queue_metrics(queries.queue_figures(conn))
+            waiting = queries.waiting_figures(conn)
             yield from _job_metrics(queries.job_figures(conn))
             yield from _step_metrics(queries.step_latencies(conn))
             yield from _book_metrics(queries.job_figures(conn), totals(conn))
             live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
             late_s = firing.lateness_s(conn)
+        reasons = GaugeMetricFamily(
+            "longrun_waiting", "Jobs, or steps, that wait in Postgres.", labels=["reason"]
+        )
+        for reason, count in waiting.items():
+            reasons.add_metric([reason], count)
+        yield reasons
         slots = GaugeMetricFamily("longrun_slots", "Steps that can run at once.", labels=["queue"])
         for queue, count in nodes.slots(live).items():
             slots.add_metric([queue], count)
