@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from api.once import Once
 from api.streams import finished
 from config.db import transaction
-from models.jobs.queries import JobPublic, describe, get_job
+from models.jobs.queries import JobPublic, describe, explain, get_job
 from pipelines import Pipeline
 
 
@@ -47,7 +47,7 @@ async def settled(job: JobPublic, *, owner: UUID, timeout_s: float) -> JobPublic
 def read(ref: str, owner: UUID) -> JobPublic:
     """Return the owner's job as it is now. Raises JobNotFound."""
     with transaction() as session:
-        return describe(session, get_job(session, ref, owner=owner))
+        return explain(session, get_job(session, ref, owner=owner))
 
 
 def _begin(

@@ -79,6 +79,7 @@ class _Kept(Collector):
             yield from _schedule_metrics(firing.lateness_s(conn), counted)
             yield from _webhook_metrics(waiting_figures(conn), counted)
             live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
+            yield from _waiting_metrics(queries.waiting_figures(conn))
         slots = GaugeMetricFamily("longrun_slots", "Steps that can run at once.", labels=["queue"])
         for queue, count in nodes.slots(live).items():
             slots.add_metric([queue], count)
@@ -105,6 +106,15 @@ def _queue_metrics(rows: list[Any]) -> Iterator[Metric]:
         age.add_metric([row.queue, row.status], float(row.oldest_s))
     yield depth
     yield age
+
+
+def _waiting_metrics(waiting: dict[str, int]) -> Iterator[Metric]:
+    reasons = GaugeMetricFamily(
+        "longrun_waiting", "Jobs, or steps, that wait in Postgres.", labels=["reason"]
+    )
+    for reason, count in waiting.items():
+        reasons.add_metric([reason], count)
+    yield reasons
 
 
 def _job_metrics(rows: list[Any]) -> Iterator[Metric]:

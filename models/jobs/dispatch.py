@@ -83,6 +83,7 @@ def _mark(conn: Connection, chosen: Sequence[UUID]) -> list[Hint]:
     marked = conn.execute(
         update(step)
         .where(step.c.id.in_(chosen), step.c.job_id == job.c.id)
+        .where(step.c.status == StepStatus.READY, step.c.published_at.is_(None))
         .values(published_at=func.clock_timestamp())
         .returning(
             step.c.id, step.c.job_id, step.c.name, step.c.item_key, step.c.queue, step.c.chain,
@@ -92,7 +93,7 @@ def _mark(conn: Connection, chosen: Sequence[UUID]) -> list[Hint]:
     chained = [row for row in marked if row.chain is not None and not row.fused]
     rest = _rest_of_chains(conn, chained) if chained else {}
     hints = {row.id: _hint(row, row.pipeline, rest.get(row.id, [])) for row in marked}
-    return [hints[one] for one in chosen]
+    return [hints[one] for one in chosen if one in hints]
 
 
 def _rest_of_chains(conn: Connection, heads: Sequence[Row[Any]]) -> dict[UUID, list[Hint]]:

@@ -26,7 +26,7 @@ _PLACES = (
     "AND other.finished_at IS NULL AND other.concurrency_key ="
 )
 _SCORE = (
-    "CASE WHEN :age_s = 0 THEN -{0}priority END, "
+    "CASE WHEN :age_s = 0 THEN -{0}priority ELSE 0 END, "
     "extract(epoch FROM {0}created_at) - {0}priority * :age_s, {0}id"
 )
 

@@ -11,9 +11,11 @@ from sqlmodel import Session, select
 
 from config.settings import settings
 from models.errors import NotFound
+from models.jobs import places
 from models.jobs.dispatch import task_id
 from models.jobs.operating import ready_since
 from models.jobs.tables import Job, JobStatus, Step, StepStatus, job, job_daily, step
+from models.jobs.waiting import Waiting, WaitingReason, why_waiting
 
 
 class JobNotFound(NotFound):
@@ -42,6 +44,7 @@ class JobPublic(BaseModel):
     input: dict[str, Any]
     output: dict[str, Any] | None = None  # of the last step, once the job has succeeded
     degraded: list[dict[str, Any]] = []  # the items that failed, when the job went on without them
+    waiting_for: Waiting | None = None  # told of a single job that was asked for
 
 
 class StepPublic(BaseModel):
@@ -120,6 +123,13 @@ def describe(session: Session, found: Job) -> JobPublic:
     return told
 
 
+def explain(session: Session, found: Job) -> JobPublic:
+    """Return a job as `describe` does, and what it waits for."""
+    told = describe(session, found)
+    told.waiting_for = why_waiting(session.connection(), found)
+    return told
+
+
 def job_output(conn: Connection, job_id: UUID) -> dict[str, Any] | None:
     """Return the output of a job's last step that succeeded, if it is one of one."""
     output: dict[str, Any] | None = conn.execute(
@@ -177,6 +187,20 @@ def queue_figures(conn: Connection) -> list[Any]:
             .group_by(step.c.queue, step.c.status)
         )
     )  # fmt: skip
+
+
+def waiting_figures(conn: Connection) -> dict[str, int]:
+    """Return how many jobs wait for a place of their key, and steps for their turn or a retry."""
+    later = step.c.ready_at > func.now()
+    ready = (step.c.status == StepStatus.READY) & step.c.published_at.is_(None)
+    row = conn.execute(
+        step.select()
+        .with_only_columns(func.count().filter(later).label("later"), func.count().label("all"))
+        .where(ready)
+    ).one()
+    reasons = (WaitingReason.PLACE, WaitingReason.RETRY, WaitingReason.TURN)
+    counts = (places.held_jobs(conn), row.later, row.all - row.later)
+    return {reason.value: count for reason, count in zip(reasons, counts, strict=True)}
 
 
 def job_figures(conn: Connection) -> list[Any]:

@@ -73,8 +73,9 @@ WITH RECURSIVE line AS (
     CROSS JOIN LATERAL (
         SELECT id, created_at, row_number() OVER (ORDER BY id) AS nth FROM (
             SELECT id, created_at FROM step
-            WHERE {_DUE} AND owner_id = seen.owner_id AND priority = seen.priority
-            ORDER BY id LIMIT :free
+            WHERE {_DUE} AND (owner_id, priority) >= (seen.owner_id, seen.priority)
+                AND (owner_id, priority) <= (seen.owner_id, seen.priority)
+            ORDER BY owner_id, priority, id LIMIT :free
         ) AS oldest
     ) AS own
 ), allowed AS (
@@ -84,16 +85,18 @@ WITH RECURSIVE line AS (
     ) AS waiting
     LEFT JOIN busy USING (owner_id)
     WHERE :per_owner = 0 OR of_owner + coalesce(busy.steps, 0) <= :per_owner
+), locked AS (
+    SELECT id FROM step
+    WHERE id = ANY (ARRAY(SELECT id FROM allowed WHERE place <= :free))
+    FOR UPDATE SKIP LOCKED
 ), chosen AS (
-    SELECT step.id, allowed.owner_id, allowed.priority, allowed.place
-    FROM allowed JOIN step USING (id)
-    WHERE place <= :free AND step.status = 'ready' AND step.published_at IS NULL
-    FOR UPDATE OF step SKIP LOCKED
+    SELECT id, owner_id, priority, place FROM allowed
+    WHERE place <= :free AND id IN (SELECT id FROM locked)
 ), served AS (
     INSERT INTO turn (queue, owner_id, priority, served_at)
-    SELECT DISTINCT :queue, owner_id, priority, clock_timestamp() FROM chosen
+    SELECT :queue, owner_id, priority, clock_timestamp() FROM chosen
     WHERE (SELECT count(*) FROM waiting) > :free AND (SELECT count(*) FROM seen) > 1
-    ORDER BY owner_id, priority
+    GROUP BY owner_id, priority ORDER BY owner_id, priority
     ON CONFLICT (queue, owner_id, priority) DO UPDATE SET served_at = excluded.served_at
 )
 SELECT id, owner_id, priority FROM chosen ORDER BY place
@@ -111,9 +114,10 @@ _after: dict[str, tuple[UUID, int]] = {}  # the line that this process served la
 
 
 def choose(conn: Connection, queue: str, free: int) -> list[UUID]:
-    """Lock and return the due steps of a queue whose turn it is, `free` at most, in order.
+    """Lock and return the steps of a queue whose turn it is, `free` at most, in order.
 
-    Steps that somebody else is choosing are passed over.
+    Steps that somebody else is choosing are passed over; one that somebody has just chosen may be
+    among them, so whoever marks them looks again.
     """
     owner, priority = _after.get(queue, FIRST)
     rows = conn.execute(

@@ -109,6 +109,18 @@ def _running(job_id: UUID, name: str, epoch: int = 1):  # type: ignore[no-untype
         ).one_or_none()
 
 
+def test_a_killed_worker_keeps_no_place_of_a_concurrency_key(stack: Stack) -> None:
+    first = start(pipelines.keyed, pipelines.Keyed(sleep_s=2))
+    wait_for(lambda: _running(first, "work"), 20)
+    second = start(pipelines.keyed, pipelines.Keyed())
+
+    stack.kill("io")
+
+    ends = [ended(one, 60, between=stack.revive) for one in (first, second)]
+    assert [one.status for one in ends] == [JobStatus.SUCCEEDED] * 2
+    assert ends[1].started_at >= ends[0].finished_at
+
+
 def test_a_hint_delivered_many_times_runs_its_step_once(stack: Stack, tmp_path: Path) -> None:
     job_id = start(pipelines.halves, Numbers(folder=str(tmp_path)))
     with connection() as conn:

@@ -1,12 +1,12 @@
-"""Whose turn it is when not all can be: owners, priorities, waiting, and a hundred thousand steps."""
+"""Whose turn it is when not all can be: owners, priorities, waiting, and crowds."""
 
 from collections import Counter
-from collections.abc import Iterator
 from threading import Thread
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings as examples
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select, text, update
 
@@ -27,11 +27,9 @@ def _owned(owner: None) -> None:
     """Every test has a database."""
 
 
-@pytest.fixture
-def engine_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    changed = settings.engine.model_copy()
-    monkeypatch.setattr(turns, "settings", settings.model_copy(update={"engine": changed}))
-    yield monkeypatch
+def set_engine(monkeypatch: pytest.MonkeyPatch, **values: float) -> None:
+    engine = settings.engine.model_copy(update=values)
+    monkeypatch.setattr(turns, "settings", settings.model_copy(update={"engine": engine}))
 
 
 def person() -> UUID:
@@ -133,9 +131,9 @@ def aged(owner: UUID, by_s: float) -> None:
 
 @pytest.mark.parametrize(("age_s", "comes_first"), [(10.0, "patient"), (0.0, "urgent")])
 def test_waiting_raises_the_priority_unless_that_is_off(
-    engine_set: pytest.MonkeyPatch, age_s: float, comes_first: str
+    monkeypatch: pytest.MonkeyPatch, age_s: float, comes_first: str
 ) -> None:
-    engine_set.setattr(turns.settings.engine, "priority_age_s", age_s)
+    set_engine(monkeypatch, priority_age_s=age_s)
     patient, urgent = person(), person()
     queue_up(patient, 1, priority=-5)
     queue_up(urgent, 3, priority=1)
@@ -145,9 +143,9 @@ def test_waiting_raises_the_priority_unless_that_is_off(
 
 
 def test_an_owner_may_have_so_many_steps_in_a_queue_and_no_more(
-    engine_set: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    engine_set.setattr(turns.settings.engine, "owner_steps", 2)
+    set_engine(monkeypatch, owner_steps=2)
     bulk, single = person(), person()
     queue_up(bulk, 3, priority=1)
     queue_up(bulk, 3)
@@ -224,12 +222,10 @@ def test_two_who_choose_at_once_choose_no_step_twice() -> None:
 
 
 @examples(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=5), st.integers(1, 3), st.integers(1, 4))
-def test_between_two_turns_of_one_owner_every_other_has_one(
-    backlog: list[int], limit: int, lines: int
-) -> None:
+def test_between_two_turns_of_one_owner_every_other_has_one(backlog: list[int], limit: int) -> None:
     """Whoever has something waiting is served before anybody else is served twice."""
     with connection() as conn:
         conn.execute(text("TRUNCATE job, turn CASCADE"))
@@ -263,8 +259,8 @@ def crowd(conn: Connection, owners: int, jobs: int) -> None:
     )
     conn.execute(
         text(
-            "INSERT INTO step (id, job_id, owner_id, position, name, item_key, item_index, optional,"
-            " fan_out, queue, priority, status, generation, attempt, max_attempts, epoch)"
+            "INSERT INTO step (id, job_id, owner_id, position, name, item_key, item_index,"
+            " optional, fan_out, queue, priority, status, generation, attempt, max_attempts, epoch)"
             " SELECT longrun_uuid7(), job.id, md5((n % :owners)::text)::uuid, 0, 'two_halves',"
             " n::text, n, false, false, 'io', n % 3, 'ready', 1, 0, 3, 0"
             " FROM generate_series(1, :jobs) AS n, job"
