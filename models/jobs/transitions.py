@@ -19,6 +19,7 @@ from models.jobs.claims import Claim, Superseded
 from models.jobs.plan import (
     Expand,
     Json,
+    NewStep,
     Opened,
     lock_job,
     log,
@@ -77,6 +78,19 @@ def _end(
     alone = held.chain is not None  # a step of a chain has no siblings to count
     done_part = (held.position + 1) / held.parts
     locked = lock_job(conn, held.job_id, progress=done_part if alone else 0)
+    return _end_locked(conn, locked, held, status, expand, output=output, error=error)
+
+
+def _end_locked(
+    conn: Connection,
+    locked: Row[Any] | None,
+    held: Claim,
+    status: StepStatus,
+    expand: Expand,
+    *,
+    output: Json | None = None,
+    error: Json | None = None,
+) -> list[Opened]:
     values = {
         "b_step": held.step_id,
         "b_epoch": held.epoch,
@@ -88,7 +102,8 @@ def _end(
         raise Superseded
     data: Json = place(held) | ({"error": error} if error else {})
     log(conn, held.job_id, locked.event_seq, f"step.{status}", data)
-    if alone and status is StepStatus.SUCCEEDED and locked.cancel_requested_at is None:
+    on_its_way = status is StepStatus.SUCCEEDED and locked.cancel_requested_at is None
+    if held.chain is not None and on_its_way:
         return open_position(conn, locked, held.job_id, held.position + 1, expand, held.chain)
     return settle(conn, locked, held.job_id, held.position, expand, held.chain)
 
@@ -96,6 +111,8 @@ def _end(
 def retry(conn: Connection, held: Claim, error: Json, *, delay_s: float) -> None:
     """Give the step back, to be run again after `delay_s` seconds. Raises Superseded."""
     locked = lock_job(conn, held.job_id)
+    if _stops(conn, locked, held, error):
+        return
     if locked is None or not _give_back(conn, held, delay_s=delay_s, error=error, uncount=False):
         raise Superseded
     data = place(held) | {"error": error, "attempt": held.attempt, "retry_in_s": round(delay_s, 3)}
@@ -103,11 +120,30 @@ def retry(conn: Connection, held: Claim, error: Json, *, delay_s: float) -> None
 
 
 def hand_over(conn: Connection, held: Claim) -> None:
-    """Give the step back because this process is leaving; the attempt does not count."""
+    """Give the step back because this process is leaving; the attempt does not count.
+
+    Raises Superseded.
+    """
     locked = lock_job(conn, held.job_id)
+    if _stops(conn, locked, held):
+        return
     if locked is None or not _give_back(conn, held, delay_s=0, error=None, uncount=True):
         raise Superseded
     log(conn, held.job_id, locked.event_seq, "step.handed_over", place(held))
+
+
+def _stops(
+    conn: Connection, locked: Row[Any] | None, held: Claim, error: Json | None = None
+) -> bool:
+    """Cancel a step that would be given back, if its job is to stop: nobody could take it again."""
+    if locked is None or locked.cancel_requested_at is None:
+        return False
+    _end_locked(conn, locked, held, StepStatus.CANCELLED, _nothing, error=error)
+    return True
+
+
+def _nothing(*_: object) -> list[NewStep]:
+    return []  # a job that is to stop opens no further position
 
 
 def _give_back(
@@ -139,6 +175,8 @@ def _give_back(
 def wait_for_answer(conn: Connection, held: Claim, question: Json) -> None:
     """End the attempt until a person has answered; it holds no worker. Raises Superseded."""
     locked = lock_job(conn, held.job_id)
+    if _stops(conn, locked, held):
+        return
     changed = conn.execute(
         update(step)
         .where(
