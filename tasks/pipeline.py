@@ -32,6 +32,7 @@ from tasks.declaration import (
 )  # fmt: skip
 from tasks.forms import (
     InvalidItems,
+    NotReached,
     PipelineChanged,
     UnknownPipeline,
     UnknownStep,
@@ -240,11 +241,13 @@ class Pipeline:
         """Start a new job at `step` with a copy of all outputs before it.
 
         `edits`: `{"input": {…}, "outputs": {step: {…}}}` replaces parts of the copy.
-        Raises UnknownStep, InvalidInput.
+        Raises UnknownStep, NotReached, InvalidInput.
         """
         if step not in self.steps:
             raise UnknownStep(step=step, steps=list(self.steps))
         at = self.steps[step].position
+        if undone := running.undone_before(session.connection(), source.id, at):
+            raise NotReached(step=step, undone=undone)
         input = validate(self.input, edits.get("input", source.input))
         changed = {
             name: self._edited(name, output) for name, output in edits.get("outputs", {}).items()

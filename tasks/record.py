@@ -132,9 +132,9 @@ def stop_at(pipeline: Pipeline, claim: Claim, stop: Stopped, conn: Connection) -
     if isinstance(stop, Cancelled):
         transitions.confirm_cancel(conn, claim, pipeline.expand)
     elif isinstance(stop, HandedOver):
-        transitions.hand_over(conn, claim, pipeline.expand)
+        transitions.hand_over(conn, claim)
     elif isinstance(stop, AwaitingAnswer):
-        transitions.wait_for_answer(conn, claim, stop.question, pipeline.expand)
+        transitions.wait_for_answer(conn, claim, stop.question)
 
 
 def fail(
@@ -146,7 +146,7 @@ def fail(
     if passing and claim.attempt < claim.max_attempts:
         tracing.note_end("retried", error)
         delay_s = _delay_s(error, claim.attempt)
-        transitions.retry(conn, claim, told, pipeline.expand, delay_s=delay_s)
+        transitions.retry(conn, claim, told, delay_s=delay_s)
         return None
     tracing.note_end("failed", error)
     return transitions.fail(conn, claim, told, pipeline.expand)

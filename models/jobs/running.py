@@ -111,6 +111,18 @@ def succeeded_before(conn: Connection, job_id: UUID, position: int) -> list[Row[
     )
 
 
+def undone_before(conn: Connection, job_id: UUID, position: int) -> list[str]:
+    """Return the names of the steps before a position that a job has not done, nor gone without."""
+    given_up = step.c.optional & (step.c.status == StepStatus.FAILED)
+    query = select(step.c.name).where(
+        step.c.job_id == job_id,
+        step.c.position < position,
+        step.c.status != StepStatus.SUCCEEDED,
+        ~given_up,
+    )
+    return list(conn.execute(query.distinct().order_by(step.c.name)).scalars())
+
+
 def load_input(conn: Connection, job_id: UUID) -> Json:
     """Return a job's input as it is stored."""
     stored: Json = conn.execute(select(job.c.input).where(job.c.id == job_id)).scalar_one()

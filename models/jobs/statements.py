@@ -23,7 +23,8 @@ WITH live AS MATERIALIZED (
         published_at = coalesce(published_at, now()), started_at = clock_timestamp(), error = NULL
     FROM live
     WHERE step.id = :step AND step.job_id = live.id AND step.generation = :generation
-        AND (step.status = 'ready' OR (step.status = 'running' AND step.lease_until < now()))
+        AND (step.status = 'ready' OR (
+            step.status = 'running' AND step.lease_until < now() AND attempt < max_attempts))
     RETURNING step.*
 ), started AS (
     UPDATE job SET

@@ -20,6 +20,7 @@ from models.jobs.dispatch import wake_dispatcher
 from models.jobs.plan import (
     Expand,
     Json,
+    NewStep,
     Opened,
     lock_job,
     log,
@@ -102,17 +103,16 @@ def _end_locked(
         raise Superseded
     data: Json = place(held) | ({"error": error} if error else {})
     log(conn, held.job_id, locked.event_seq, f"step.{status}", data)
-    alone = held.chain is not None
-    if alone and status is StepStatus.SUCCEEDED and locked.cancel_requested_at is None:
+    on_its_way = status is StepStatus.SUCCEEDED and locked.cancel_requested_at is None
+    if held.chain is not None and on_its_way:
         return open_position(conn, locked, held.job_id, held.position + 1, expand, held.chain)
     return settle(conn, locked, held.job_id, held.position, expand, held.chain)
 
 
-def retry(conn: Connection, held: Claim, error: Json, expand: Expand, *, delay_s: float) -> None:
+def retry(conn: Connection, held: Claim, error: Json, *, delay_s: float) -> None:
     """Give the step back, to be run again after `delay_s` seconds. Raises Superseded."""
     locked = lock_job(conn, held.job_id)
-    if _is_to_stop(locked):
-        _end_locked(conn, locked, held, StepStatus.CANCELLED, expand)
+    if _stops(conn, locked, held, error):
         return
     if locked is None or not _give_back(conn, held, delay_s=delay_s, error=error, uncount=False):
         raise Superseded
@@ -120,14 +120,13 @@ def retry(conn: Connection, held: Claim, error: Json, expand: Expand, *, delay_s
     log(conn, held.job_id, locked.event_seq, "step.retrying", data)
 
 
-def hand_over(conn: Connection, held: Claim, expand: Expand) -> None:
+def hand_over(conn: Connection, held: Claim) -> None:
     """Give the step back because this process is leaving; the attempt does not count.
 
     Raises Superseded.
     """
     locked = lock_job(conn, held.job_id)
-    if _is_to_stop(locked):
-        _end_locked(conn, locked, held, StepStatus.CANCELLED, expand)
+    if _stops(conn, locked, held):
         return
     if locked is None or not _give_back(conn, held, delay_s=0, error=None, uncount=True):
         raise Superseded
@@ -135,9 +134,18 @@ def hand_over(conn: Connection, held: Claim, expand: Expand) -> None:
     wake_dispatcher(conn)
 
 
-def _is_to_stop(locked: Row[Any] | None) -> bool:
-    """Say whether nobody would take the step again: its job is to be cancelled."""
-    return locked is not None and locked.cancel_requested_at is not None
+def _stops(
+    conn: Connection, locked: Row[Any] | None, held: Claim, error: Json | None = None
+) -> bool:
+    """Cancel a step that would be given back, if its job is to stop: nobody could take it again."""
+    if locked is None or locked.cancel_requested_at is None:
+        return False
+    _end_locked(conn, locked, held, StepStatus.CANCELLED, _nothing, error=error)
+    return True
+
+
+def _nothing(*_: object) -> list[NewStep]:
+    return []  # a job that is to stop opens no further position
 
 
 def _give_back(
@@ -166,11 +174,10 @@ def _give_back(
     )
 
 
-def wait_for_answer(conn: Connection, held: Claim, question: Json, expand: Expand) -> None:
+def wait_for_answer(conn: Connection, held: Claim, question: Json) -> None:
     """End the attempt until a person has answered; it holds no worker. Raises Superseded."""
     locked = lock_job(conn, held.job_id)
-    if _is_to_stop(locked):
-        _end_locked(conn, locked, held, StepStatus.CANCELLED, expand)
+    if _stops(conn, locked, held):
         return
     changed = conn.execute(
         update(step)

@@ -131,10 +131,10 @@ def test_a_step_given_back_while_its_job_is_cancelled_ends_the_job(end: str) -> 
 
     with connection() as conn:
         if end == "hand_over":
-            transitions.hand_over(conn, held, pipelines.line.expand)
+            transitions.hand_over(conn, held)
         elif end == "retry":
-            transitions.retry(conn, held, {}, pipelines.line.expand, delay_s=0)
+            transitions.retry(conn, held, {}, delay_s=0)
         else:
-            transitions.wait_for_answer(conn, held, {}, pipelines.line.expand)
+            transitions.wait_for_answer(conn, held, {})
 
     assert read(held.job_id).status == JobStatus.CANCELLED

@@ -1,0 +1,77 @@
+"""What the state machine has found, small."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from config.db import connection
+from models.jobs.dispatch import Hint
+from tasks.forms import NotReached
+from tests.integration.engine.world import PIPELINES, World
+from tests.stack import read
+
+LINE, _, FAN = PIPELINES
+
+
+@pytest.fixture
+def world(owner: None) -> Iterator[World]:
+    with connection() as conn:
+        conn.execute(text("CREATE TABLE machine_effect (job_id uuid, name text)"))
+    made = World()
+    made.join()
+    yield made
+    made.close()
+
+
+def begin(world: World, step: str) -> UUID:
+    """Start a job and go on until a worker has this step in hand."""
+    world.start(FAN if step == "inquire" else LINE, None, 1)
+    for _ in range(10):
+        world.publish()
+        world.dispatch()
+        while world.messages:
+            world.deliver(world.messages.pop(), world.nodes[0])
+        if step in [hand.claim.name for hand in world.hands]:
+            return world.jobs[0]
+        for hand in list(world.hands):
+            world.run(hand, "succeed")
+    raise AssertionError(f"{step} never began")
+
+
+@pytest.mark.parametrize(
+    ("step", "fate"), [("second", "retry"), ("second", "hand over"), ("inquire", "succeed")]
+)
+def test_a_step_that_gives_itself_back_while_its_job_is_cancelled_ends_it(
+    world: World, step: str, fate: str
+) -> None:
+    job_id = begin(world, step)
+    world.cancel(job_id)
+
+    for hand in list(world.hands):
+        world.run(hand, fate)
+
+    assert read(job_id).status == "cancelled"
+
+
+def test_a_job_is_forked_only_at_a_step_that_it_has_come_to(world: World) -> None:
+    job_id = begin(world, "second")
+
+    with pytest.raises(NotReached) as told:
+        world.fork(job_id, 2)
+
+    assert told.value.details["undone"] == ["second"]
+    world.fork(job_id, 1)
+
+
+def test_a_hint_that_comes_twice_does_not_run_a_step_more_often_than_it_may(world: World) -> None:
+    begin(world, "third")
+    first = world.hands[0].claim
+    message = Hint(first.job_id, first.step_id, first.pipeline, first.name, "", "cpu", 1, 0)
+
+    for _ in range(3):
+        world.pass_time(60)
+        world.deliver(message, world.nodes[0])
+
+    assert max(hand.claim.attempt for hand in world.hands) == first.max_attempts == 2
