@@ -1,8 +1,8 @@
 """Plans: watched while they form, planned anew, accepted or rejected week by week."""
 
-from datetime import date, datetime
+from datetime import date
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
@@ -17,7 +17,8 @@ from api.sse import STREAMS, CursorDep, follow
 from config.db import transaction
 from models.goals.goals import Prose, Weeks, get_goal
 from models.goals.layout import list_milestones, list_tasks
-from models.goals.tables import Decision, TaskStatus, Trigger
+from models.goals.tables import Decision, Trigger
+from models.goals.todo import TaskTold
 from models.goals.versions import (
     NoPlan,
     VersionPublic,
@@ -53,21 +54,11 @@ class WeeksDecided(BaseModel):
     weeks: Annotated[list[Weeks], Field(min_length=1, max_length=52)] | None = None
 
 
-class TaskShown(BaseModel):
+class TaskShown(TaskTold):
     """A task of a plan."""
 
-    id: UUID
     order: int
-    title: str
-    status: TaskStatus
     trigger: Trigger
-    scheduled_at: datetime | None
-    scheduled_end: datetime | None
-    time_zone: str
-    duration_minutes: int
-    recurrence_rule: str | None
-    location_trigger: str | None
-    sources: list[dict[str, Any]]
 
 
 class MilestoneShown(BaseModel):
