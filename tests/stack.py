@@ -78,18 +78,18 @@ class Stack:
             environment,
         )
 
-    def start_workers(self) -> None:
+    def start_workers(self, module: str = "tests.worker") -> None:
         for queue in POOLS:
-            self.start_worker(queue)
+            self.start_worker(queue, module)
         wait_for(lambda: live_queues() >= set(POOLS), 60)
 
-    def start_web(self) -> str:
+    def start_web(self, module: str = "tests.web") -> str:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.web = self._spawn(
             "web",
-            f"uvicorn tests.web:app --port {self.port} --timeout-graceful-shutdown 2",
+            f"uvicorn {module}:app --port {self.port} --timeout-graceful-shutdown 2",
             {},
         )
         url = f"http://127.0.0.1:{self.port}"
