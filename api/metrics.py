@@ -68,10 +68,11 @@ class _Kept(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric of the engine and of the products."""
         with connection() as conn:
+            jobs = queries.job_figures(conn)
             yield from _queue_metrics(queries.queue_figures(conn))
-            yield from _job_metrics(queries.job_figures(conn))
+            yield from _job_metrics(jobs)
             yield from _step_metrics(queries.step_latencies(conn))
-            yield from _book_metrics(queries.job_figures(conn), totals(conn))
+            yield from _book_metrics(jobs, totals(conn))
             live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
             late_s = firing.lateness_s(conn)
         slots = GaugeMetricFamily("longrun_slots", "Steps that can run at once.", labels=["queue"])

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, Row, func, or_, select, tuple_, update
 
-from models.base import seconds
+from models.base import fixed, seconds
 from models.jobs.plan import Json
 from models.jobs.tables import StepStatus, job, node, step
 
@@ -33,9 +33,10 @@ def task_id(step_id: UUID, generation: int) -> UUID:
     return uuid5(step_id, str(generation))
 
 
-_published = (step.c.status == StepStatus.READY) & step.c.published_at.is_not(None)
+_READY, _RUNNING = fixed(StepStatus.READY), fixed(StepStatus.RUNNING)
+_published = (step.c.status == _READY) & step.c.published_at.is_not(None)
 _due = (
-    (step.c.status == StepStatus.READY)
+    (step.c.status == _READY)
     & step.c.published_at.is_(None)
     & or_(step.c.ready_at.is_(None), step.c.ready_at <= func.clock_timestamp())
 )
@@ -85,7 +86,7 @@ def _on_their_way(conn: Connection, queue: str, limit: int) -> int:
 def _mark(conn: Connection, which: Any) -> list[Hint]:
     marked = conn.execute(
         update(step)
-        .where(which, step.c.status == StepStatus.READY, step.c.published_at.is_(None))
+        .where(which, step.c.status == _READY, step.c.published_at.is_(None))
         .where(step.c.job_id == job.c.id)
         .values(published_at=func.clock_timestamp())
         .returning(
@@ -193,16 +194,14 @@ def put_back(conn: Connection, step_id: UUID, *, unless_fingerprint: str, delay_
 def running_counts(conn: Connection) -> dict[str, int]:
     """Return how many steps run, by queue."""
     rows = conn.execute(
-        select(step.c.queue, func.count())
-        .where(step.c.status == StepStatus.RUNNING)
-        .group_by(step.c.queue)
+        select(step.c.queue, func.count()).where(step.c.status == _RUNNING).group_by(step.c.queue)
     )
     return {row[0]: row[1] for row in rows}
 
 
 def steps_of_node(conn: Connection, node_id: UUID, *, job_id: UUID | None = None) -> list[Row[Any]]:
     """Return the running steps that a node holds, of one job or of all."""
-    which: Any = (step.c.node == node_id) & (step.c.status == StepStatus.RUNNING)
+    which: Any = (step.c.node == node_id) & (step.c.status == _RUNNING)
     if job_id is not None:
         which &= step.c.job_id == job_id
     return list(conn.execute(select(step).where(which)))
@@ -214,7 +213,7 @@ def abandoned_steps(conn: Connection) -> list[Row[Any]]:
     return list(
         conn.execute(
             select(step).where(
-                step.c.status == StepStatus.RUNNING,
+                step.c.status == _RUNNING,
                 or_(step.c.lease_until < func.clock_timestamp(), gone),
             )
         )
@@ -226,7 +225,7 @@ def idle_steps(conn: Connection) -> list[Row[Any]]:
     return list(
         conn.execute(
             select(step).where(
-                step.c.status == StepStatus.RUNNING,
+                step.c.status == _RUNNING,
                 step.c.idle_deadline < func.clock_timestamp(),
             )
         )
@@ -239,7 +238,7 @@ def overdue_jobs(conn: Connection) -> list[UUID]:
         conn.execute(
             select(job.c.id).where(
                 job.c.finished_at.is_(None),
-                job.c.deadline_at < func.clock_timestamp(),
+                job.c.deadline_at < func.now(),  # volatile times find nothing by an index
                 job.c.cancel_requested_at.is_(None),
             )
         ).scalars()
@@ -248,7 +247,7 @@ def overdue_jobs(conn: Connection) -> list[UUID]:
 
 def unknown_jobs(conn: Connection, known: set[tuple[str, str]]) -> list[UUID]:
     """Return unfinished jobs without a running step whose (pipeline, fingerprint) nobody knows."""
-    active = select(step.c.id).where(step.c.job_id == job.c.id, step.c.status == StepStatus.RUNNING)
+    active = select(step.c.id).where(step.c.job_id == job.c.id, step.c.status == _RUNNING)
     rows = conn.execute(
         select(job.c.id, job.c.pipeline, job.c.fingerprint).where(
             job.c.finished_at.is_(None),
@@ -261,12 +260,15 @@ def unknown_jobs(conn: Connection, known: set[tuple[str, str]]) -> list[UUID]:
 
 def forget_hints_of_node(conn: Connection, node_id: UUID) -> None:
     """Make steps due again whose hint a dead node may have had in hand: those of its jobs."""
-    jobs_of_node = select(step.c.job_id).where(
-        step.c.node == node_id, step.c.finished_at > func.clock_timestamp() - seconds(60)
+    before = step.alias()
+    handled = select(before.c.id).where(
+        before.c.job_id == step.c.job_id,
+        before.c.node == node_id,
+        before.c.finished_at > func.clock_timestamp() - seconds(60),
     )
     conn.execute(
         update(step)
-        .where(_published, step.c.job_id.in_(jobs_of_node))
+        .where(_published, handled.correlate(step).exists())
         .values(published_at=None, generation=step.c.generation + 1)
     )
 

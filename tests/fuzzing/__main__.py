@@ -52,8 +52,12 @@ def _run(folder: Path, minutes: float, phases: str) -> int:
     broken = sum(count for status, count in answered.items() if status.startswith("5"))
     unforeseen = sum(count for (_, _, code), count in ended.items() if code == UNFORESEEN)
     print(f"Answers by status: {dict(sorted(answered.items()))}")
-    print("Jobs:", *(f"{count} {' '.join(key)}" for key, count in sorted(ended.items())), sep="\n  ")
-    print(f"{sum(answered.values())} requests, {broken} of them 5xx, {unforeseen} unforeseen errors")
+    print(
+        "Jobs:", *(f"{count} {' '.join(key)}" for key, count in sorted(ended.items())), sep="\n  "
+    )
+    print(
+        f"{sum(answered.values())} requests, {broken} of them 5xx, {unforeseen} unforeseen errors"
+    )
     return 1 if any(sent) or broken or unforeseen else 0
 
 

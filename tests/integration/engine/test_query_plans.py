@@ -10,15 +10,15 @@ from config.db import connection, engine, transaction
 from models.jobs import dispatch, idempotency, nodes, queries, retention, running, streams
 from models.jobs.claims import Claim, Taker, claim
 from models.jobs.tables import step
-from tasks import dispatcher
+from tasks import dispatcher, runner
 from tasks.pipeline import REGISTRY
 from tests import inline, pipelines
 from tests.crowd import multiply
 from tests.explaining import Scan, watched
-from tests.pipelines import OWNER, Numbers
+from tests.pipelines import OWNER
 from tests.stack import fresh_database, prepare_owner, start
 
-JOBS = 4_000  # that wait, and as many that have ended: enough for Postgres to prefer an index
+ENDED, WAITING = 2_400, 400  # jobs: enough for Postgres to prefer an index
 BIG = {"job", "step", "job_event", "stream_segment", "idempotency"}
 MOST_ROWS = 250  # that one look may read of a big table: a few pages' worth, whatever there is
 SLOTS = {"io": 8, "cpu": 2, "stream": 8}
@@ -33,9 +33,11 @@ def crowded(_postgres_server: None, _valkey_server: None) -> Iterator[list[UUID]
     inline.drain()
     waiting = start(pipelines.line)
     with connection() as conn:
+        for table in ("job", "step"):
+            conn.execute(text(f"UPDATE {table} SET finished_at = finished_at - interval '2 days'"))
         for job_id in ended:
-            multiply(conn, job_id, JOBS // len(ended))
-        ids = multiply(conn, waiting, JOBS)
+            multiply(conn, job_id, ENDED // len(ended))
+        ids = multiply(conn, waiting, WAITING)
     with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.execute(text("VACUUM ANALYZE"))
     yield ids
@@ -81,7 +83,7 @@ def run_to_its_end(job_id: UUID) -> str:
             with transaction() as session:
                 return queries.get_job(session, job_id, owner=OWNER).status
         pipeline = REGISTRY["tests.line"]
-        inline.carry_out(pipeline, pipeline.steps[row.name], job_id, row.id, row.generation)
+        runner.carry_out(pipeline, pipeline.steps[row.name], job_id, row.id, row.generation)
 
 
 def report(job_id: UUID) -> None:
@@ -130,15 +132,18 @@ def read(job_id: UUID) -> None:
         found = queries.get_job(session, job_id, owner=OWNER)
         queries.describe(session, found)
         queries.list_steps(session, job_id)
-        listed = {"owner": OWNER, "status": None, "pipeline": None, "limit": 50}
-        queries.list_jobs(session, before=None, **listed)
-        queries.list_jobs(session, before=job_id, **listed)
+        for before in (None, job_id):
+            queries.list_jobs(
+                session, owner=OWNER, status=None, pipeline=None, before=before, limit=50
+            )
 
 
 def replay(job_id: UUID) -> None:
     with transaction() as session:
-        key = {"owner": OWNER, "route": "crowd", "key": str(job_id), "digest": "crowd"}
-        assert idempotency.replay(session, **key) is not None
+        known = idempotency.replay(
+            session, owner=OWNER, route="crowd", key=str(job_id), digest="crowd"
+        )
+        assert known is not None
 
 
 EVERYDAY = (
@@ -187,4 +192,4 @@ def test_what_counts_live_jobs_does_not_read_those_that_have_ended(
     with watched() as scans:
         act()
 
-    check(scans, most_rows=8 * JOBS)
+    check(scans, most_rows=10 * WAITING)
