@@ -154,10 +154,8 @@ def _figures(name: str, spent: Spent, number: int) -> list[Figure]:
             f"{name}: on disk",
             spent.bytes / number / 1024,
             "KiB",
-            note="indexes and dead rows, too",
+            note="indexes, too",
         ),
-        bounded(
-            f"{name}: commits", spent.commits / number, "", note="what idle workers do left out"
-        ),
+        bounded(f"{name}: commits", spent.commits / number, "", note="beyond idle workers'"),
         bounded(f"{name}: write-ahead log", spent.wal_bytes / number / 1024, "KiB"),
     ]

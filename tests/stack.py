@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -67,7 +67,12 @@ class Stack:
         self.port = 0
 
     def start_worker(
-        self, queue: str, module: str = "tests.worker", name: str = "", **environment: str
+        self,
+        queue: str,
+        module: str = "tests.worker",
+        name: str = "",
+        inside: Sequence[str] = (),
+        **environment: str,
     ) -> None:
         pool, slots = POOLS[queue]
         name = name or queue
@@ -76,6 +81,7 @@ class Stack:
             f"celery -A {module} worker -Q {queue} -P {pool} -c {slots} -n {name}@%h "
             "--without-gossip --without-mingle -l INFO",
             environment,
+            inside,
         )
 
     def start_workers(self, module: str = "tests.worker") -> None:
@@ -97,13 +103,18 @@ class Stack:
         return url
 
     def _spawn(
-        self, name: str, command: str, environment: dict[str, str]
+        self,
+        name: str,
+        command: str,
+        environment: dict[str, str],
+        inside: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
+        variables = {**self.environment, **environment}
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *command.split()],
+                [*inside, sys.executable, "-m", *command.split()],
                 cwd=ROOT,
-                env={**self.environment, **environment},
+                env={name: value for name, value in variables.items() if value},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
