@@ -26,7 +26,7 @@ from tests.stack import (
     wait_for,
 )  # fmt: skip
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 TAKEN_OVER_S = 30  # from the cut to the step's next attempt, at default settings too
 NAMES = ("a", "b")
 DEFAULTS = {name: "" for name in FAST if name.startswith("ENGINE_") and name != "ENGINE_PRELOAD"}
@@ -62,9 +62,7 @@ def stores(
     engine().dispose()
 
 
-@pytest.mark.parametrize(
-    "clock", [{}, pytest.param(DEFAULTS, marks=pytest.mark.long)], ids=["fast", "default settings"]
-)
+@pytest.mark.parametrize("clock", [{}, DEFAULTS], ids=["fast", "default settings"])
 def test_a_host_that_is_cut_off_is_replaced_and_its_late_writes_match_nothing(
     hosts: Hosts, stores: dict[str, str], clock: dict[str, str], tmp_path: Any
 ) -> None:
