@@ -71,11 +71,12 @@ class _Kept(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric of the engine and of the products."""
         with connection() as conn:
+            jobs = queries.job_figures(conn)
             yield from _queue_metrics(queries.queue_figures(conn))
-            yield from _job_metrics(queries.job_figures(conn))
+            yield from _job_metrics(jobs)
             yield from _step_metrics(queries.step_latencies(conn))
             counted = totals(conn)
-            yield from _book_metrics(queries.job_figures(conn), counted)
+            yield from _book_metrics(jobs, counted)
             yield from _schedule_metrics(firing.lateness_s(conn), counted)
             yield from _webhook_metrics(waiting_figures(conn), counted)
             live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)

@@ -16,7 +16,7 @@ from bench.servers import ROOT, servers
 
 BENCHMARKS = (
     "overhead", "throughput", "recovery", "http", "auth", "goals", "tokens", "streams", "ingest",
-    "memory",
+    "memory", "scale", "capacity",
 )  # fmt: skip
 ALONE = "--alone"
 

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 
 from pydantic import BaseModel
 from sqlalchemy import text
 from sqlmodel import Session
 
 from bench.work import allowed, ring
-from tasks.pipeline import Pipeline, step
+from tasks.pipeline import Pipeline, each, step
 from tasks.tools import LLM, Message, Progress, Tokens
 
 WORK = text("INSERT INTO bench_work (run, step) VALUES (:run, :step)")
@@ -162,3 +163,58 @@ def relay(run: Run, llm: LLM, tokens: Tokens) -> Spoken:
 
 relaying = Pipeline("bench.relaying", relay, input=Run, fused=True)
 speaking = Pipeline("bench.speaking", speak, input=Run, fused=True)
+
+
+@step(queue="stream")
+def speak_briefly(run: Run, tokens: Tokens) -> Spoken:
+    """Stream as many words as the run's name says."""
+    return Spoken(text=tokens.write(islice(_words(LONG_S), int(run.run))))
+
+
+speaking_briefly = Pipeline("bench.speaking_briefly", speak_briefly, input=Run, fused=True)
+
+
+class Item(BaseModel):
+    """One of many."""
+
+    key: str
+
+
+class Items(BaseModel):
+    """As many as the run's name says."""
+
+    items: list[Item]
+
+
+class Seen(BaseModel):
+    """One was looked at."""
+
+    key: str
+
+
+class All(BaseModel):
+    """How many were looked at."""
+
+    count: int
+
+
+def spread(run: Run) -> Items:
+    """Make items."""
+    return Items(items=[Item(key=str(number)) for number in range(int(run.run))])
+
+
+def look(item: Item, progress: Progress) -> Seen:
+    """Look at one, and say so a few times."""
+    for part in range(5):
+        progress(part + 1, 5, "looks")
+    return Seen(key=item.key)
+
+
+def gather(seen: list[Seen]) -> All:
+    """Count them."""
+    return All(count=len(seen))
+
+
+fan = Pipeline(
+    "bench.fan", spread, each(look, over=Items, items="items", key="key"), gather, input=Run
+)

@@ -12,7 +12,7 @@ from bench.servers import ROOT
 
 RESULTS = ROOT / "bench" / "RESULTS.md"
 HEADER = "| figure | ours | beside | ratio | aimed at | |\n|---|---|---|---|---|---|"
-PACKAGES = ("celery", "fastapi", "sqlalchemy", "psycopg", "litellm", "dbos")
+PACKAGES = ("celery", "fastapi", "sqlalchemy", "psycopg", "litellm", "dbos", "procrastinate")
 
 
 def render(sections: dict[str, list[Figure]], *, whole: bool = False) -> str:

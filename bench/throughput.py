@@ -22,6 +22,7 @@ THREADS = 4  # of the thread pools
 ROUNDS = 3
 JOBS = 200
 WARM_UP = 20
+PROCRASTINATE = "Procrastinate"
 DBOS_KINDS = {"DBOS queue": "queue", "DBOS direct": "direct"}
 
 Contenders = dict[str, Callable[[str, int], None]]  # by name: what starts so many jobs of a run
@@ -32,8 +33,9 @@ def measure(scale: float) -> list[Figure]:
     """Let everybody run the same number of pipelines, a few times in turn, in both pools."""
     prepare()
     jobs = max(WARM_UP, int(JOBS * scale))
-    with dbos() as ask:
+    with peer("dbos_pipeline") as ask, peer("procrastinate_line") as ask_other:
         others: Contenders = {name: partial(ask, kind) for name, kind in DBOS_KINDS.items()}
+        others[PROCRASTINATE] = partial(ask_other, "line")
         processes = _race("prefork", PROCESSES, jobs, others)
     threads = _race("threads", THREADS, jobs // 2, {})
     return [
@@ -80,6 +82,8 @@ def _figures(rates: Rates, where: str) -> list[Figure]:
     if ran := DBOS_KINDS.keys() & middle.keys():
         best = max(ran, key=lambda name: middle[name])
         found += [beside("unfused", best, 1.2), beside("fused", best, 1.2)]
+    if PROCRASTINATE in middle:
+        found += [beside(mine, PROCRASTINATE, 1.2) for mine in ("unfused", "fused")]
     return found
 
 
@@ -112,10 +116,10 @@ def start(pipeline: Any, run: str) -> UUID:
 
 
 @contextmanager
-def dbos() -> Iterator[Callable[[str, str, int], None]]:
-    """Run DBOS in a process of its own; yield what makes it work."""
+def peer(module: str) -> Iterator[Callable[[str, str, int], None]]:
+    """Run one of `bench.peers` in a process of its own; yield what makes it work."""
     started = subprocess.Popen(
-        [sys.executable, "-m", "bench.peers.dbos_pipeline"],
+        [sys.executable, "-m", f"bench.peers.{module}"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

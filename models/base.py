@@ -12,8 +12,10 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Interval,
+    String,
     TextClause,
     func,
+    literal,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -61,6 +63,15 @@ def one_of(values: type[StrEnum]) -> str:
 def one_statement(sql: str, *parameters: BindParameter[Any]) -> TextClause:
     """Return a statement as short as it can be: psycopg parses those over 4 KB each time anew."""
     return text(" ".join(sql.split())).bindparams(*parameters)
+
+
+def fixed(value: StrEnum) -> ColumnElement[str]:
+    """Return a value that stands in the statement itself, not among its parameters.
+
+    Whether a partial index holds the rows that are asked for, Postgres must see when it plans; and
+    a statement that is run often is planned once, without its parameters.
+    """
+    return literal(str(value), String(), literal_execute=True)
 
 
 def seconds(amount: float | ColumnElement[float]) -> ColumnElement[timedelta]:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -68,7 +68,12 @@ class Stack:
         self.port = 0
 
     def start_worker(
-        self, queue: str, module: str = "tests.worker", name: str = "", **environment: str
+        self,
+        queue: str,
+        module: str = "tests.worker",
+        name: str = "",
+        inside: Sequence[str] = (),
+        **environment: str,
     ) -> None:
         pool, slots = POOLS[queue]
         name = name or queue
@@ -77,20 +82,21 @@ class Stack:
             f"celery -A {module} worker -Q {queue} -P {pool} -c {slots} -n {name}@%h "
             "--without-gossip --without-mingle -l INFO",
             environment,
+            inside,
         )
 
-    def start_workers(self) -> None:
+    def start_workers(self, module: str = "tests.worker") -> None:
         for queue in POOLS:
-            self.start_worker(queue)
+            self.start_worker(queue, module)
         wait_for(lambda: live_queues() >= set(POOLS), 60)
 
-    def start_web(self) -> str:
+    def start_web(self, module: str = "tests.web") -> str:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.web = self._spawn(
             "web",
-            f"uvicorn tests.web:app --port {self.port} --timeout-graceful-shutdown 2",
+            f"uvicorn {module}:app --port {self.port} --timeout-graceful-shutdown 2",
             {},
         )
         url = f"http://127.0.0.1:{self.port}"
@@ -98,13 +104,18 @@ class Stack:
         return url
 
     def _spawn(
-        self, name: str, command: str, environment: dict[str, str]
+        self,
+        name: str,
+        command: str,
+        environment: dict[str, str],
+        inside: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
+        variables = {**self.environment, **environment}
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *command.split()],
+                [*inside, sys.executable, "-m", *command.split()],
                 cwd=ROOT,
-                env={**self.environment, **environment},
+                env={name: value for name, value in variables.items() if value},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -8,7 +8,7 @@ from sqlmodel import Session, select
 
 from models.accounts.tables import InactiveAccount, Role, User
 from models.base import now
-from models.errors import NotFound
+from models.errors import Invalid, NotFound
 
 LOCAL_USER_ID = UUID("00000000-0000-4000-8000-000000000001")
 GUEST_USER_ID = UUID("00000000-0000-4000-8000-000000000002")  # scenes' `console_user`
@@ -22,12 +22,25 @@ class UnknownUser(NotFound):
     code = "unknown_user"
 
 
+class InvalidUserId(Invalid):
+    """An id of a user is text."""
+
+    code = "invalid_user_id"
+
+
 def trusted_id(raw: str) -> UUID:
-    """Return the account id for an id that a gateway vouches for, of whatever form."""
+    """Return the account id for an id that a gateway vouches for, of whatever form.
+
+    Raises InvalidUserId.
+    """
     try:
         return UUID(raw)
     except ValueError:
+        pass
+    try:
         return uuid5(_TRUSTED_IDS, raw)
+    except UnicodeEncodeError:
+        raise InvalidUserId() from None
 
 
 def is_active(conn: Connection, user_id: UUID) -> bool:

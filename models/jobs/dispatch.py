@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from sqlalchemy import Connection, Row, func, or_, select, tuple_, update
 
 from config.settings import settings
-from models.base import seconds
+from models.base import fixed, seconds
 from models.jobs import turns
 from models.jobs.plan import Json
 from models.jobs.tables import StepStatus, job, node, step
@@ -37,7 +37,8 @@ def task_id(step_id: UUID, generation: int) -> UUID:
     return uuid5(step_id, str(generation))
 
 
-_published = (step.c.status == StepStatus.READY) & step.c.published_at.is_not(None)
+_READY, _RUNNING = fixed(StepStatus.READY), fixed(StepStatus.RUNNING)
+_published = (step.c.status == _READY) & step.c.published_at.is_not(None)
 
 
 def room(conn: Connection, limits: Mapping[str, int]) -> dict[str, int]:
@@ -68,7 +69,7 @@ def take(conn: Connection, step_ids: Sequence[UUID], limits: Mapping[str, int]) 
     Others of these queues that have waited for longer come first.
     `limits`: how many hints may be on their way, by queue; a queue that is missing has no worker.
     """
-    due = (step.c.status == StepStatus.READY) & step.c.published_at.is_(None)
+    due = (step.c.status == _READY) & step.c.published_at.is_(None)
     asked = select(step.c.queue).where(step.c.id.in_(step_ids), due).distinct()
     queues = sorted(set(conn.execute(asked).scalars()) & limits.keys())
     return [hint for queue in queues for hint in take_due(conn, queue, limits[queue])]
@@ -83,7 +84,7 @@ def _mark(conn: Connection, chosen: Sequence[UUID]) -> list[Hint]:
     marked = conn.execute(
         update(step)
         .where(step.c.id.in_(chosen), step.c.job_id == job.c.id)
-        .where(step.c.status == StepStatus.READY, step.c.published_at.is_(None))
+        .where(step.c.status == _READY, step.c.published_at.is_(None))
         .values(published_at=func.clock_timestamp())
         .returning(
             step.c.id, step.c.job_id, step.c.name, step.c.item_key, step.c.queue, step.c.chain,
@@ -148,7 +149,7 @@ def unpublish(conn: Connection, step_ids: Sequence[UUID]) -> None:
     """Take the mark back: the broker did not take the hint."""
     conn.execute(
         update(step)
-        .where(step.c.id.in_(step_ids), step.c.status == StepStatus.READY)
+        .where(step.c.id.in_(step_ids), step.c.status == _READY)
         .values(published_at=None)
     )
 
@@ -175,7 +176,7 @@ def put_back(conn: Connection, step_id: UUID, *, unless_fingerprint: str, delay_
         update(step)
         .where(
             step.c.id == step_id,
-            step.c.status == StepStatus.READY,
+            step.c.status == _READY,
             step.c.job_id == job.c.id,
             job.c.fingerprint != unless_fingerprint,
         )
@@ -205,16 +206,14 @@ def wake_dispatcher(conn: Connection) -> None:
 def running_counts(conn: Connection) -> dict[str, int]:
     """Return how many steps run, by queue."""
     rows = conn.execute(
-        select(step.c.queue, func.count())
-        .where(step.c.status == StepStatus.RUNNING)
-        .group_by(step.c.queue)
+        select(step.c.queue, func.count()).where(step.c.status == _RUNNING).group_by(step.c.queue)
     )
     return {row[0]: row[1] for row in rows}
 
 
 def steps_of_node(conn: Connection, node_id: UUID, *, job_id: UUID | None = None) -> list[Row[Any]]:
     """Return the running steps that a node holds, of one job or of all."""
-    which: Any = (step.c.node == node_id) & (step.c.status == StepStatus.RUNNING)
+    which: Any = (step.c.node == node_id) & (step.c.status == _RUNNING)
     if job_id is not None:
         which &= step.c.job_id == job_id
     return list(conn.execute(select(step).where(which)))
@@ -226,7 +225,7 @@ def abandoned_steps(conn: Connection) -> list[Row[Any]]:
     return list(
         conn.execute(
             select(step).where(
-                step.c.status == StepStatus.RUNNING,
+                step.c.status == _RUNNING,
                 or_(step.c.lease_until < func.clock_timestamp(), gone),
             )
         )
@@ -238,7 +237,7 @@ def idle_steps(conn: Connection) -> list[Row[Any]]:
     return list(
         conn.execute(
             select(step).where(
-                step.c.status == StepStatus.RUNNING,
+                step.c.status == _RUNNING,
                 step.c.idle_deadline < func.clock_timestamp(),
             )
         )
@@ -251,7 +250,7 @@ def overdue_jobs(conn: Connection) -> list[UUID]:
         conn.execute(
             select(job.c.id).where(
                 job.c.finished_at.is_(None),
-                job.c.deadline_at < func.clock_timestamp(),
+                job.c.deadline_at < func.now(),  # volatile times find nothing by an index
                 job.c.cancel_requested_at.is_(None),
             )
         ).scalars()
@@ -263,7 +262,7 @@ def unknown_jobs(conn: Connection, known: set[tuple[str, str]]) -> list[Any]:
 
     Those with a running step are left out: whoever runs it knows them.
     """
-    active = select(step.c.id).where(step.c.job_id == job.c.id, step.c.status == StepStatus.RUNNING)
+    active = select(step.c.id).where(step.c.job_id == job.c.id, step.c.status == _RUNNING)
     rows = conn.execute(
         select(job.c.id, job.c.pipeline, job.c.fingerprint).where(
             job.c.finished_at.is_(None),
@@ -276,12 +275,15 @@ def unknown_jobs(conn: Connection, known: set[tuple[str, str]]) -> list[Any]:
 
 def forget_hints_of_node(conn: Connection, node_id: UUID) -> None:
     """Make steps due again whose hint a dead node may have had in hand: those of its jobs."""
-    jobs_of_node = select(step.c.job_id).where(
-        step.c.node == node_id, step.c.finished_at > func.clock_timestamp() - seconds(60)
+    before = step.alias()
+    handled = select(before.c.id).where(
+        before.c.job_id == step.c.job_id,
+        before.c.node == node_id,
+        before.c.finished_at > func.clock_timestamp() - seconds(60),
     )
     conn.execute(
         update(step)
-        .where(_published, step.c.job_id.in_(jobs_of_node))
+        .where(_published, handled.correlate(step).exists())
         .values(published_at=None, generation=step.c.generation + 1)
     )
 

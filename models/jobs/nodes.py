@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from models.base import seconds
+from models.base import fixed, seconds
 from models.jobs.tables import StepStatus, node, step
 
 # Namespaces of advisory locks: the first key of `pg_advisory_lock(int, int)`.
@@ -47,7 +47,7 @@ def beat(conn: Connection, values: dict[str, Any], *, lease_s: float) -> bool:
     told_to_drain = bool(conn.execute(upsert).scalar_one())
     conn.execute(
         update(step)
-        .where(step.c.node == values["id"], step.c.status == StepStatus.RUNNING)
+        .where(step.c.node == values["id"], step.c.status == fixed(StepStatus.RUNNING))
         .values(lease_until=func.clock_timestamp() + seconds(lease_s))
     )
     return told_to_drain

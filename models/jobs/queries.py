@@ -2,14 +2,15 @@
 
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, case, func, or_, text
+from sqlalchemy import Connection, func, or_, text
 from sqlmodel import Session, select
 
 from config.settings import settings
+from models.base import fixed
 from models.errors import NotFound
 from models.jobs import places
 from models.jobs.dispatch import task_id
@@ -171,28 +172,50 @@ def flower_url(task: UUID) -> str | None:
     return f"{base}/task/{task}" if base else None
 
 
-def queue_figures(conn: Connection) -> list[Any]:
-    """Return (queue, status, steps, oldest_s) of steps that wait or run."""
-    since = case((step.c.status == StepStatus.READY, ready_since()), else_=step.c.started_at)
-    age = func.extract("epoch", func.now() - since)
-    return list(
-        conn.execute(
+class QueueFigures(NamedTuple):
+    """How many steps of a queue are in one state, and for how long the oldest has been."""
+
+    queue: str
+    status: str
+    steps: int
+    oldest_s: float
+
+
+_ready = step.c.status == fixed(StepStatus.READY)
+_begun = job.c.status.in_(
+    fixed(one) for one in (JobStatus.RUNNING, JobStatus.WAITING, JobStatus.CANCELLING)
+)
+_LIVE = (  # which steps, and since when they are so: each kind is found by an index of its own
+    (_ready & step.c.published_at.is_(None), ready_since()),
+    (_ready & step.c.published_at.is_not(None), ready_since()),
+    (step.c.status == fixed(StepStatus.RUNNING), step.c.started_at),
+    (_begun & (step.c.status == fixed(StepStatus.WAITING)), step.c.started_at),
+)
+
+
+def queue_figures(conn: Connection) -> list[QueueFigures]:
+    """Return how many steps wait or run, by queue and state."""
+    found: dict[tuple[str, str], QueueFigures] = {}
+    for which, since in _LIVE:
+        age = func.coalesce(func.max(func.extract("epoch", func.now() - since)), 0)
+        rows = conn.execute(
             step.join(job, step.c.job_id == job.c.id)
             .select()
-            .with_only_columns(
-                step.c.queue, step.c.status, func.count().label("steps"),
-                func.coalesce(func.max(age), 0).label("oldest_s"),
-            )
-            .where(step.c.status.in_((StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING)))
+            .with_only_columns(step.c.queue, step.c.status, func.count(), age)
+            .where(which, job.c.finished_at.is_(None))
             .group_by(step.c.queue, step.c.status)
         )
-    )  # fmt: skip
+        for queue, status, steps, oldest_s in rows:
+            same = found.get((queue, status), QueueFigures(queue, status, 0, 0))
+            oldest = max(same.oldest_s, float(oldest_s))
+            found[queue, status] = QueueFigures(queue, status, same.steps + steps, oldest)
+    return list(found.values())
 
 
 def waiting_figures(conn: Connection) -> dict[str, int]:
     """Return how many jobs wait for a place of their key, and steps for their turn or a retry."""
     later = step.c.ready_at > func.now()
-    ready = (step.c.status == StepStatus.READY) & step.c.published_at.is_(None)
+    ready = (step.c.status == fixed(StepStatus.READY)) & step.c.published_at.is_(None)
     row = conn.execute(
         step.select()
         .with_only_columns(func.count().filter(later).label("later"), func.count().label("all"))
@@ -218,6 +241,9 @@ def job_figures(conn: Connection) -> list[Any]:
     return list(conn.execute(query.group_by(both.c.pipeline, both.c.status)))
 
 
+_HOUR_AGO = func.now() - text("interval '1 hour'")
+
+
 def step_latencies(conn: Connection) -> list[Any]:
     """Return (pipeline, name, steps, seconds, attempts) of the last hour's successes."""
     spent = func.extract("epoch", step.c.finished_at - step.c.started_at)
@@ -231,7 +257,9 @@ def step_latencies(conn: Connection) -> list[Any]:
             )
             .where(
                 step.c.status == StepStatus.SUCCEEDED,
-                step.c.finished_at > func.now() - text("interval '1 hour'"),
+                step.c.finished_at > _HOUR_AGO,
+                # for the indexes of jobs: such a step's job goes on, or has ended since
+                (_begun & job.c.finished_at.is_(None)) | (job.c.finished_at > _HOUR_AGO),
             )
             .group_by(job.c.pipeline, step.c.name)
         )

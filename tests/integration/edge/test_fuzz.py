@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
@@ -76,3 +78,40 @@ def test_no_request_breaks_it(served: str) -> None:
             problems.append(problem)
     if problems:
         raise BaseExceptionGroup("Requests that broke it", problems)
+
+
+DOORS = [  # of each dialect some that take a body, files and calls among them
+    ("POST", "/jobs/tests.fan"), ("POST", "/schedules"), ("POST", "/webhooks"), ("POST", "/books"),
+    ("POST", "/character/chat"), ("POST", "/character/processing"), ("POST", "/auth/login"),
+    ("POST", "/auth/register"), ("POST", "/api/auth/login"), ("POST", "/api/signup/"),
+    ("POST", "/users/somebody"), ("POST", "/goals"), ("POST", "/goals/start"), ("PATCH", "/tasks"),
+    ("POST", "/scheduler/suggest"), ("POST", "/api/v1/voice/messages"),
+    ("POST", "/api/v1/voice/intents"), ("POST", "/api/v1/rag/ingest"),
+]  # fmt: skip
+KINDS = ["application/json", "multipart/form-data; boundary=x", "text/plain", "", "application/"]
+WORDS = [
+    b"{", b"}", b"[", b"]", b'"', b":", b",", b"null", b"true", b"1e999", b"NaN", b"-0", b"\\ud800",
+    b"\\u0000", b"\xff", b'"user_id"', b'"input"', b'"url"', b'"message"', b"--x\r\n", b"\r\n\r\n",
+    b'Content-Disposition: form-data; name="file"; filename="a.txt"', b"[" * 3000, b'"title":"',
+]  # fmt: skip
+BODIES = st.binary(max_size=300) | st.lists(st.sampled_from(WORDS), max_size=20).map(b"".join)
+HEADERS = st.dictionaries(
+    st.sampled_from(["Idempotency-Key", "Last-Event-ID", "If-None-Match", "Prefer", "Accept"]),
+    st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=40).map(str.strip),
+)
+
+
+@pytest.mark.timeout(120 + EXAMPLES)
+def test_no_bytes_break_a_route_that_takes_a_body(served: str) -> None:
+    with httpx.Client(base_url=served, timeout=20) as client:
+
+        @BUDGET
+        @given(st.sampled_from(DOORS), BODIES, st.sampled_from(KINDS), HEADERS)
+        def run(door: tuple[str, str], body: bytes, kind: str, headers: dict[str, str]) -> None:
+            told = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
+            sent = told | {b"Content-Type": kind.encode()}
+            answer = client.request(*door, content=body, headers=list(sent.items()))
+            assert answer.status_code < 500, (door, body, sent, answer.text)
+            assert answer.status_code != 405, door
+
+        run()

@@ -1,0 +1,1 @@
+"""The whole stack under requests made from its own schema: `make fuzz`."""
