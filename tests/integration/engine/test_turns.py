@@ -224,7 +224,7 @@ def test_two_who_choose_at_once_choose_no_step_twice() -> None:
 @examples(
     max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.lists(st.integers(1, 6), min_size=2, max_size=5), st.integers(1, 3), st.integers(1, 4))
+@given(st.lists(st.integers(1, 5), min_size=2, max_size=4), st.integers(1, 3))
 def test_between_two_turns_of_one_owner_every_other_has_one(backlog: list[int], limit: int) -> None:
     """Whoever has something waiting is served before anybody else is served twice."""
     with connection() as conn:
@@ -287,4 +287,4 @@ def test_choosing_reads_no_more_of_many_steps_than_of_few(owners: int) -> None:
     with connection() as conn:
         crowd(conn, owners, 20_000)
         conn.execute(text("ANALYZE step"))
-        assert pages_read(conn, 2) < 10 * turns.LINES * 3
+        assert pages_read(conn, 2) < 1_500  # some ten per line
