@@ -50,7 +50,7 @@ def cap_job(conn: Connection, job_id: UUID, dollars: Decimal | float) -> None:
     if not 0 < cap <= LARGEST_USD * MICRO:
         raise InvalidBudget(usd=str(dollars))
     new = insert(job_spending).values(job_id=job_id, spent_microusd=0, cap_microusd=cap)
-    conn.execute(new.on_conflict_do_update(["job_id"], set_={"cap_microusd": cap}))
+    conn.execute(new.on_conflict_do_update(index_elements=["job_id"], set_={"cap_microusd": cap}))
 
 
 def cap_of(conn: Connection, job_id: UUID) -> Decimal | None:

@@ -37,7 +37,7 @@ class RelatedCost(Cost):
     """What another job has spent that began from this one."""
 
     job_id: UUID
-    relation: Literal["fork", "retry"]
+    relation: Literal["fork", "child"]
 
 
 class JobCost(BaseModel):
@@ -99,5 +99,5 @@ def _related(conn: Connection, found: Job) -> list[RelatedCost]:
     for row in conn.execute(query):
         values: dict[str, Any] = dict(row._mapping)
         is_fork = values.pop("forked_from") == found.id
-        told.append(RelatedCost(relation="fork" if is_fork else "retry", **values))
+        told.append(RelatedCost(relation="fork" if is_fork else "child", **values))
     return told

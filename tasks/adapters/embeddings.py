@@ -9,6 +9,7 @@ import litellm
 
 from config.settings import settings
 from tasks.adapters.litellm_client import connection_options, is_offline, wait_for
+from tasks.adapters.metering import Call, metered
 from tasks.adapters.model_errors import BrokeOff, our_errors
 from tasks.adapters.offline.hashing import DIMENSION
 from tasks.tools import EmbeddingModel
@@ -54,10 +55,11 @@ def _dimension(model: str) -> int:
 
 
 def _embed(model: str, texts: list[str]) -> list[list[float]]:
-    with our_errors(model):
+    with our_errors(model), metered(Call(model, "embedding", texts)) as meter:
         # A provider's embeddings endpoint may refuse an empty text.
         request = {"model": model, "input": [text or " " for text in texts]}
         answer: Any = wait_for(litellm.aembedding(**request, **connection_options(model)))
+        meter.read(answer)
         rows = sorted(answer.data, key=lambda row: row["index"])
         if len(rows) != len(texts):
             raise BrokeOff
