@@ -1,6 +1,7 @@
 """The engine's own API: start, watch, stop, take up again."""
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from api.dialects import speaking
 from api.sse import STREAMS, CursorDep, follow, sign_stream_token, verify_stream_token
 from api.streams import ENGINE
 from config.db import transaction
+from models.costs.budgets import Usd
 from models.jobs import idempotency, lifecycle
 from models.jobs.queries import (
     JobPublic,
@@ -105,6 +107,7 @@ def _start(
     key: str | None,
     priority: int,
     webhook: UUID | None,
+    budget_usd: Decimal | None,
 ) -> tuple[JobPublic, bool]:
     operation = get_startable(pipeline)
     with transaction() as session:
@@ -116,7 +119,13 @@ def _start(
         if key and (old := idempotency.replay(session, key=key, **scope)):
             return describe(session, old), True
         named = get_webhook(session, webhook, owner=owner) if webhook else None
-        job = operation.start(session, operation.parse(input), owner=owner, priority=priority)
+        job = operation.start(
+            session,
+            operation.parse(input),
+            owner=owner,
+            priority=priority,
+            budget_usd=budget_usd,
+        )
         if named:
             name_webhook(session, job.id, named)
         if key:
@@ -132,11 +141,12 @@ async def start_job(
     idempotency_key: IdempotencyKey = None,
     priority: Annotated[int, Query(ge=-100, le=100)] = 0,
     webhook: Annotated[UUID | None, Query(description="One of yours, to be told of it.")] = None,
+    budget_usd: Annotated[Usd | None, Query(description="What it may spend on models.")] = None,
     prefer: Annotated[str | None, Header(description="`wait=n`: for the end, n seconds.")] = None,
 ) -> Response:
     """Start a long operation. Follow it at `Location`."""
     job, replayed = await run_in_threadpool(
-        _start, pipeline, input, owner, idempotency_key, priority, webhook
+        _start, pipeline, input, owner, idempotency_key, priority, webhook, budget_usd
     )
     wait = re.fullmatch(r"wait=(\d{1,3})", prefer or "")
     if wait:

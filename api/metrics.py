@@ -19,6 +19,8 @@ from api.limits import failed_open
 from api.streams import current_hub
 from config.db import connection
 from config.settings import settings
+from models.costs.tables import MICRO
+from models.costs.totals import call_figures
 from models.counters import totals
 from models.jobs import nodes, queries
 from models.schedules import firing
@@ -72,6 +74,7 @@ class _Kept(Collector):
             yield from _job_metrics(queries.job_figures(conn))
             yield from _step_metrics(queries.step_latencies(conn))
             yield from _book_metrics(queries.job_figures(conn), totals(conn))
+            yield from _model_metrics(call_figures(conn), totals(conn))
             live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
             late_s = firing.lateness_s(conn)
         slots = GaugeMetricFamily("longrun_slots", "Steps that can run at once.", labels=["queue"])
@@ -117,6 +120,29 @@ def _step_metrics(rows: list[Any]) -> Iterator[Metric]:
         count.add_metric([row.pipeline, row.name], row.steps)
         attempts.add_metric([row.pipeline, row.name], row.attempts)
     yield from (spent, count, attempts)
+
+
+def _model_metrics(rows: list[Any], counted: dict[str, dict[str, float]]) -> Iterator[Metric]:
+    labels = ["model", "purpose"]
+    calls = CounterMetricFamily("longrun_model_calls", "Paid calls.", labels=labels)
+    unpriced = CounterMetricFamily(
+        "longrun_model_calls_unpriced", "Paid calls of unknown price.", labels=labels
+    )
+    cost = CounterMetricFamily("longrun_model_cost_usd", "What they cost.", labels=labels)
+    tokens = CounterMetricFamily("longrun_model_tokens", "Tokens.", labels=[*labels, "kind"])
+    for row in rows:
+        which = [row.model, row.purpose]
+        calls.add_metric(which, float(row.calls))
+        unpriced.add_metric(which, float(row.unpriced))
+        cost.add_metric(which, float(row.cost_microusd) / MICRO)
+        for kind in ("prompt", "completion", "cached"):
+            tokens.add_metric([*which, kind], float(getattr(row, f"{kind}_tokens")))
+    yield from (calls, unpriced, cost, tokens)
+    yield CounterMetricFamily(
+        "longrun_provider_limits_failed_open",
+        "Calls of models that passed uncounted because Redis was away.",
+        value=counted.get("provider_limits_failed_open", {}).get("", 0.0),
+    )
 
 
 def _book_metrics(jobs: list[Any], counted: dict[str, dict[str, float]]) -> Iterator[Metric]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from sqlmodel import Session
 
 from config.redis import announce
 from models.base import now
+from models.costs.budgets import cap_job, cap_of, checked
 from models.jobs import dispatch, lifecycle, running
 from models.jobs.dispatch import Hint
 from models.jobs.plan import Json, NewStep
@@ -53,17 +55,20 @@ class Pipeline:
         fused: bool = False,
         startable: bool = False,
         deadline_s: float | None = None,
+        budget_usd: float | None = None,
     ) -> None:
-        """Declare the pipeline. Raises TypeError if its steps do not fit together.
+        """Declare the pipeline. Raises TypeError if its steps do not fit together, InvalidBudget.
 
         `fused`: consecutive steps of one queue run inside one task (for interactive operations).
         `startable`: may be started by `POST /jobs/{pipeline}`. `deadline_s`: from the enqueue on.
+        `budget_usd`: what a job may spend on models, unless it is started with another budget.
         """
         self.name = name
         self.input = input
         self.fused = fused
         self.startable = startable
         self.deadline_s = deadline_s
+        self.budget_usd = None if budget_usd is None else checked(budget_usd)
         self.specs = self._understand(parts)
         self.parts = len(parts)
         check(name, self.specs, input)
@@ -104,10 +109,14 @@ class Pipeline:
         deadline_s: float | None = None,
         public_id: str | None = None,
         parent_id: UUID | None = None,
+        budget_usd: Decimal | None = None,
     ) -> Job:
-        """Record a job in the caller's transaction; workers are told once that commits."""
+        """Record a job in the caller's transaction; workers are told once that commits.
+
+        Raises InvalidBudget.
+        """
         return self._insert(
-            session, self._plan(), input, owner=owner, priority=priority,
+            session, self._plan(), input, owner=owner, priority=priority, budget_usd=budget_usd,
             deadline_s=deadline_s or self.deadline_s, public_id=public_id, parent_id=parent_id,
         )  # fmt: skip
 
@@ -119,6 +128,7 @@ class Pipeline:
         *,
         owner: UUID,
         deadline_s: float | None,
+        budget_usd: Decimal | None,
         **more: Any,
     ) -> Job:
         new = lifecycle.NewJob(
@@ -135,6 +145,8 @@ class Pipeline:
         first = [one for one in steps if one.status is StepStatus.READY]
         published = len(first) == 1 and publisher.reserve(first[0].queue)
         job, rows = lifecycle.insert_job(conn, new, steps, published=published)
+        if budget := budget_usd or self.budget_usd:
+            cap_job(conn, job.id, budget)
         session.add(job)
         ready: list[Hint | UUID] = [row["id"] for row in rows if row["status"] is StepStatus.READY]
         if published:
@@ -231,10 +243,10 @@ class Pipeline:
         tell_after_commit(session, job.id, [one.step_id for one in opened])
 
     def retry(self, session: Session, job: Job) -> Job:
-        """Start a new job with the same input. Raises InvalidInput."""
+        """Start a new job with the same input and budget. Raises InvalidInput."""
         return self.start(
             session, self.parse(job.input), owner=job.owner_id, priority=job.priority,
-            parent_id=job.id,
+            parent_id=job.id, budget_usd=cap_of(session.connection(), job.id),
         )  # fmt: skip
 
     def answer(self, session: Session, job: Job, step: str, item: str, value: Any) -> None:
@@ -266,6 +278,7 @@ class Pipeline:
         return self._insert(
             session, copied + fresh, input, owner=source.owner_id, deadline_s=self.deadline_s,
             priority=source.priority, forked_from=source.id,
+            budget_usd=cap_of(session.connection(), source.id),
         )  # fmt: skip
 
     def _edited(self, name: str, output: Any) -> Json:

@@ -44,11 +44,17 @@ class BudgetsPublic(BaseModel):
     month: BudgetPublic
 
 
-def cap_job(conn: Connection, job_id: UUID, dollars: Decimal | float) -> None:
-    """Say what a job may spend, whatever was said before. Raises InvalidBudget."""
-    cap = round(dollars * MICRO)
-    if not 0 < cap <= LARGEST_USD * MICRO:
+def checked(dollars: Decimal | float) -> Decimal:
+    """Return a budget, to the micro-dollar. Raises InvalidBudget."""
+    found = Decimal(str(dollars))
+    if not found.is_finite() or not 1 <= found * MICRO <= LARGEST_USD * MICRO:
         raise InvalidBudget(usd=str(dollars))
+    return round(found, 6)
+
+
+def cap_job(conn: Connection, job_id: UUID, dollars: Decimal) -> None:
+    """Say what a job may spend, whatever was said before. Raises InvalidBudget."""
+    cap = int(checked(dollars) * MICRO)
     new = insert(job_spending).values(job_id=job_id, spent_microusd=0, cap_microusd=cap)
     conn.execute(new.on_conflict_do_update(index_elements=["job_id"], set_={"cap_microusd": cap}))
 

@@ -2,14 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, func, text
+from sqlalchemy import Connection
 
 from models.base import one_statement
-from models.costs.tables import model_call, model_call_daily
 
-_SUMS = (
-    "calls", "unpriced", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_microusd",
-)  # fmt: skip
 _count_settled = one_statement(
     """
 WITH settled AS (
@@ -34,6 +30,24 @@ ON CONFLICT (day, model, purpose) DO UPDATE SET
 """
 )
 
+_figures = one_statement(
+    """
+SELECT model, purpose, sum(calls) AS calls, sum(unpriced) AS unpriced,
+    sum(prompt_tokens) AS prompt_tokens, sum(completion_tokens) AS completion_tokens,
+    sum(cached_tokens) AS cached_tokens, sum(cost_microusd) AS cost_microusd
+FROM (
+    SELECT model, purpose, calls, unpriced, prompt_tokens, completion_tokens, cached_tokens,
+        cost_microusd
+    FROM model_call_daily
+    UNION ALL
+    SELECT model, purpose, 1, CAST(cost_microusd IS NULL AS int), prompt_tokens,
+        completion_tokens, cached_tokens, coalesce(cost_microusd, 0)
+    FROM model_call WHERE NOT counted AND settled_at IS NOT NULL
+) AS known
+GROUP BY model, purpose ORDER BY model, purpose
+"""
+)
+
 
 def count_settled(conn: Connection) -> int:
     """Add what was settled since the last time to the daily totals; return how many rows of them.
@@ -43,22 +57,6 @@ def count_settled(conn: Connection) -> int:
 
 
 def call_figures(conn: Connection) -> list[Any]:
-    """Return (model, purpose, calls, unpriced, prompt_tokens, …, cost_microusd) of all that ever
-    were settled."""
-    past = model_call_daily.select().with_only_columns(
-        *(model_call_daily.c[name] for name in ("model", "purpose", *_SUMS))
-    )
-    live = (
-        model_call.select()
-        .with_only_columns(
-            model_call.c.model, model_call.c.purpose, text("1"),
-            (model_call.c.cost_microusd.is_(None)).cast(model_call.c.attempt.type),
-            model_call.c.prompt_tokens, model_call.c.completion_tokens, model_call.c.cached_tokens,
-            func.coalesce(model_call.c.cost_microusd, 0),
-        )
-        .where(~model_call.c.counted, model_call.c.settled_at.is_not(None))
-    )  # fmt: skip
-    both = past.union_all(live).subquery()
-    sums = [func.sum(both.c[name]).label(name) for name in _SUMS]
-    query = both.select().with_only_columns(both.c.model, both.c.purpose, *sums)
-    return list(conn.execute(query.group_by(both.c.model, both.c.purpose)))
+    """Return (model, purpose, calls, unpriced, prompt_tokens, completion_tokens, cached_tokens,
+    cost_microusd) of all that was ever settled."""
+    return list(conn.execute(_figures))
