@@ -86,6 +86,7 @@ class Budgets(Table):
         UUIDField("owner_id", required=True), DecimalField("daily_usd"),
         DecimalField("monthly_usd"), "created_at",
     )  # fmt: skip
+    show_pk_in_forms = True
     exclude_fields_from_create = ("created_at",)
     exclude_fields_from_edit = ("owner_id", "created_at")
 
@@ -110,9 +111,10 @@ class Budgets(Table):
                     checked(data[name])
             except InvalidBudget as refused:
                 problems[name] = str(refused)
-        owner = data.get("owner_id")
-        if owner and await run_in_threadpool(request.state.session.get, User, owner) is None:
-            problems["owner_id"] = "There is nobody with this id."
+        if named := data.get("owner_id"):
+            data["owner_id"] = owner = UUID(str(named))
+            if await run_in_threadpool(request.state.session.get, User, owner) is None:
+                problems["owner_id"] = "There is nobody with this id."
         if problems:
             raise FormValidationError(problems)
 

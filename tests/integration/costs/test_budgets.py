@@ -42,7 +42,7 @@ def reserved(job_id: UUID, microusd: int | None, owner: UUID = OWNER) -> UUID | 
 def allow(**amounts: str) -> None:
     dollars = {f"{name}_usd": Decimal(amount) for name, amount in amounts.items()}
     with transaction() as session:
-        session.merge(Budget(owner_id=OWNER, **dollars))
+        session.merge(Budget.model_validate({"owner_id": OWNER, **dollars}))
 
 
 @pytest.mark.parametrize("budget", ["job", "daily", "monthly"])
