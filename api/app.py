@@ -6,7 +6,19 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from api import accounts, admin, dining, edge, errors, jobs, limits, ops, schedules, webhooks
+from api import (
+    accounts,
+    admin,
+    costs,
+    dining,
+    edge,
+    errors,
+    jobs,
+    limits,
+    ops,
+    schedules,
+    webhooks,
+)
 from api.books import cards, conversations, library, messages, replies
 from api.goals import articles, feeds, goals, plans, scheduler, talks, voice
 from api.scenes import users as players
@@ -49,7 +61,7 @@ app = Guarded(
 )
 errors.install(app)
 for _router in (
-    ops.router, jobs.router, schedules.router, webhooks.router,
+    ops.router, jobs.router, costs.router, schedules.router, webhooks.router,
     library.router, cards.router, conversations.router, messages.router, replies.router,
     accounts.router, players.auth, players.router,
     dining.accounts, dining.users,

@@ -1,6 +1,7 @@
 """The engine's own API: start, watch, stop, take up again."""
 
 import re
+from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from api.once import Once, OnceDep
 from api.sse import STREAMS, CursorDep, follow, sign_stream_token, verify_stream_token
 from api.streams import ENGINE
 from config.db import transaction
+from models.costs.budgets import Usd
 from models.jobs import idempotency, lifecycle
 from models.jobs.queries import (
     JobPublic,
@@ -102,13 +104,20 @@ def _start(
     once: Once,
     priority: int,
     webhook: UUID | None,
+    budget_usd: Decimal | None,
 ) -> JobPublic:
     operation = get_startable(pipeline)
     with transaction() as session:
 
         def begin() -> Job:
             named = get_webhook(session, webhook, owner=owner) if webhook else None
-            job = operation.start(session, operation.parse(input), owner=owner, priority=priority)
+            job = operation.start(
+                session,
+                operation.parse(input),
+                owner=owner,
+                priority=priority,
+                budget_usd=budget_usd,
+            )
             if named:
                 name_webhook(session, job.id, named)
             return job
@@ -124,10 +133,13 @@ async def start_job(
     once: OnceDep,
     priority: Annotated[int, Query(ge=-100, le=100)] = 0,
     webhook: Annotated[UUID | None, Query(description="One of yours, to be told of it.")] = None,
+    budget_usd: Annotated[Usd | None, Query(description="What it may spend on models.")] = None,
     prefer: Annotated[str | None, Header(description="`wait=n`: for the end, n seconds.")] = None,
 ) -> Response:
     """Start a long operation. Follow it at `Location`."""
-    job = await run_in_threadpool(_start, pipeline, input, owner, once, priority, webhook)
+    job = await run_in_threadpool(
+        _start, pipeline, input, owner, once, priority, webhook, budget_usd
+    )
     wait = re.fullmatch(r"wait=(\d{1,3})", prefer or "")
     if wait:
         job = await settled(job, owner=owner, timeout_s=min(int(wait[1]), MAX_WAIT_S))

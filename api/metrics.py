@@ -19,6 +19,8 @@ from api.limits import failed_open
 from api.streams import current_hub
 from config.db import connection
 from config.settings import settings
+from models.costs.tables import MICRO
+from models.costs.totals import call_figures
 from models.counters import totals
 from models.jobs import nodes, queries
 from models.schedules import firing
@@ -79,6 +81,7 @@ class _Kept(Collector):
             yield from _book_metrics(jobs, counted)
             yield from _schedule_metrics(firing.lateness_s(conn), counted)
             yield from _webhook_metrics(waiting_figures(conn), counted)
+            yield from _model_metrics(call_figures(conn), counted)
             live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
             yield from _waiting_metrics(queries.waiting_figures(conn))
         slots = GaugeMetricFamily("longrun_slots", "Steps that can run at once.", labels=["queue"])
@@ -167,6 +170,29 @@ def _by_label(
     for value in values:
         family.add_metric([value], counted.get(value, 0.0))
     return family
+
+
+def _model_metrics(rows: list[Any], counted: Counted) -> Iterator[Metric]:
+    labels = ["model", "purpose"]
+    calls = CounterMetricFamily("longrun_model_calls", "Paid calls.", labels=labels)
+    unpriced = CounterMetricFamily(
+        "longrun_model_calls_unpriced", "Paid calls of unknown price.", labels=labels
+    )
+    cost = CounterMetricFamily("longrun_model_cost_usd", "What they cost.", labels=labels)
+    tokens = CounterMetricFamily("longrun_model_tokens", "Tokens.", labels=[*labels, "kind"])
+    for row in rows:
+        which = [row.model, row.purpose]
+        calls.add_metric(which, float(row.calls))
+        unpriced.add_metric(which, float(row.unpriced))
+        cost.add_metric(which, float(row.cost_microusd) / MICRO)
+        for kind in ("prompt", "completion", "cached"):
+            tokens.add_metric([*which, kind], float(getattr(row, f"{kind}_tokens")))
+    yield from (calls, unpriced, cost, tokens)
+    yield CounterMetricFamily(
+        "longrun_provider_limits_failed_open",
+        "Calls of models that passed uncounted because Redis was away.",
+        value=counted.get("provider_limits_failed_open", {}).get("", 0.0),
+    )
 
 
 def _book_metrics(jobs: list[Any], counted: Counted) -> Iterator[Metric]:

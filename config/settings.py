@@ -15,6 +15,7 @@ from config.products import (
     GoalsSettings,
     VoiceSettings,
 )  # fmt: skip
+from config.spending import BudgetsSettings, ProvidersSettings
 
 DEVELOPMENT_KEY = "development-only-secret-key-of-longrun"
 
@@ -206,6 +207,7 @@ class RetentionSettings(Group):
 
     jobs_days: int = 30
     idempotency_hours: int = 24
+    costs_days: int = 400  # of the ledger of paid calls: a year and its last month
 
 
 class AccountsSettings(Group):
@@ -272,6 +274,8 @@ class Settings(BaseSettings):
     flower: FlowerSettings = FlowerSettings()
     models: ModelSettings = ModelSettings()
     llm: LLMSettings = LLMSettings()
+    budgets: BudgetsSettings = BudgetsSettings()
+    providers: ProvidersSettings = ProvidersSettings()
     fetch: FetchSettings = FetchSettings()
     upload: UploadSettings = UploadSettings()
     engine: EngineSettings = EngineSettings()

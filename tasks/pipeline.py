@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from sqlmodel import Session
 
 from config.redis import announce
 from models.base import now
+from models.costs.budgets import cap_job, cap_of, checked
 from models.jobs import dispatch, lifecycle, running
 from models.jobs.dispatch import Hint
 from models.jobs.plan import Json, NewStep
@@ -54,18 +56,21 @@ class Pipeline:
         startable: bool = False,
         deadline_s: float | None = None,
         concurrency: Concurrency | None = None,
+        budget_usd: float | None = None,
     ) -> None:
-        """Declare the pipeline. Raises TypeError if its steps do not fit together.
+        """Declare the pipeline. Raises TypeError if its steps do not fit together, InvalidBudget.
 
         `fused`: consecutive steps of one queue run inside one task (for interactive operations).
         `startable`: may be started by `POST /jobs/{pipeline}`. `deadline_s`: from the enqueue on.
         `concurrency`: how many of its jobs with the same key are under way at once.
+        `budget_usd`: what a job may spend on models, unless it is started with another budget.
         """
         self.name = name
         self.input = input
         self.fused = fused
         self.startable = startable
         self.deadline_s = deadline_s
+        self.budget_usd = None if budget_usd is None else checked(budget_usd)
         self.concurrency = concurrency
         self.specs = lay_out(name, parts, fused=fused)
         self.parts = len(parts)
@@ -87,10 +92,14 @@ class Pipeline:
         deadline_s: float | None = None,
         public_id: str | None = None,
         parent_id: UUID | None = None,
+        budget_usd: Decimal | None = None,
     ) -> Job:
-        """Record a job in the caller's transaction; workers are told once that commits."""
+        """Record a job in the caller's transaction; workers are told once that commits.
+
+        Raises InvalidBudget.
+        """
         return self._insert(
-            session, self._plan(), input, owner=owner, priority=priority,
+            session, self._plan(), input, owner=owner, priority=priority, budget_usd=budget_usd,
             deadline_s=deadline_s or self.deadline_s, public_id=public_id, parent_id=parent_id,
         )  # fmt: skip
 
@@ -102,6 +111,7 @@ class Pipeline:
         *,
         owner: UUID,
         deadline_s: float | None,
+        budget_usd: Decimal | None,
         **more: Any,
     ) -> Job:
         conn = session.connection()
@@ -120,6 +130,8 @@ class Pipeline:
             **more,
         )
         job, ready = self._record(conn, new, steps)
+        if budget := budget_usd or self.budget_usd:
+            cap_job(conn, job.id, budget)
         session.add(job)
         if not ready and not new.concurrency_key:  # a fork, or one that begins with `each`
             position = min(row.position for row in steps if row.status is StepStatus.PENDING)
@@ -226,10 +238,10 @@ class Pipeline:
         tell_after_commit(session, job.id, [one.step_id for one in opened])
 
     def retry(self, session: Session, job: Job) -> Job:
-        """Start a new job with the same input. Raises InvalidInput."""
+        """Start a new job with the same input and budget. Raises InvalidInput."""
         return self.start(
             session, self.parse(job.input), owner=job.owner_id, priority=job.priority,
-            parent_id=job.id,
+            parent_id=job.id, budget_usd=cap_of(session.connection(), job.id),
         )  # fmt: skip
 
     def answer(self, session: Session, job: Job, step: str, item: str, value: Any) -> None:
@@ -263,6 +275,7 @@ class Pipeline:
         return self._insert(
             session, copied + fresh, input, owner=source.owner_id, deadline_s=self.deadline_s,
             priority=source.priority, forked_from=source.id,
+            budget_usd=cap_of(session.connection(), source.id),
         )  # fmt: skip
 
     def _edited(self, name: str, output: Any) -> Json:

@@ -70,6 +70,15 @@ class AwaitingAnswer(Stopped):
         self.question = question
 
 
+class RateLimited(Stopped):
+    """A provider takes no more for now; the step is given back until it does."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        """Keep what to tell people, and after how many seconds to try again."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 @dataclass(frozen=True, slots=True)
 class JobRef:
     """Which job a step belongs to, and whose it is; ids are derived from it."""

@@ -20,12 +20,14 @@ from models.jobs.plan import Json, Opened
 from models.jobs.tables import StepStatus
 from tasks import node, publisher, tracing
 from tasks.pipeline import Pipeline
-from tasks.progress import AwaitingAnswer, Cancelled, HandedOver, Stopped
+from tasks.progress import AwaitingAnswer, Cancelled, HandedOver, RateLimited, Stopped
 from tasks.streams import Tokens
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+RATE_LIMITED = "provider_rate_limited"
+SPREAD = 1.5  # those whom a provider's limit has sent away do not all come back at once
 RECORD_FOR_S = 120.0  # how long a finished attempt waits for Postgres to take its result
 
 
@@ -135,6 +137,10 @@ def stop_at(pipeline: Pipeline, claim: Claim, stop: Stopped, conn: Connection) -
         transitions.hand_over(conn, claim)
     elif isinstance(stop, AwaitingAnswer):
         transitions.wait_for_answer(conn, claim, stop.question)
+    elif isinstance(stop, RateLimited):
+        told = {"code": RATE_LIMITED, "message": str(stop)}
+        delay_s = stop.retry_after_s * random.uniform(1, SPREAD)  # noqa: S311 — jitter, no secret
+        transitions.retry(conn, claim, told, delay_s=delay_s, uncount=True)
 
 
 def fail(

@@ -46,6 +46,7 @@ from tasks.record import (
     stop_at,
     taker,
 )  # fmt: skip
+from tasks.spending import charged_to
 from tasks.streams import Tokens
 from tasks.toolbox import TOOLS
 
@@ -126,7 +127,8 @@ def _attempt(
         if spec.kind is Kind.WRITING:
             output, after = _write(pipeline, spec, claim, arguments)
         else:
-            output = _checked(spec, spec.function(**arguments))
+            with charged_to(attempt):
+                output = _checked(spec, spec.function(**arguments))
             failpoint("ran", spec.name)
             after = complete(pipeline, claim, output, tokens)
         known[spec.result] = output

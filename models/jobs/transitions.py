@@ -109,12 +109,17 @@ def _end_locked(
     return settle(conn, locked, held.job_id, held.position, expand, held.chain)
 
 
-def retry(conn: Connection, held: Claim, error: Json, *, delay_s: float) -> None:
-    """Give the step back, to be run again after `delay_s` seconds. Raises Superseded."""
+def retry(
+    conn: Connection, held: Claim, error: Json, *, delay_s: float, uncount: bool = False
+) -> None:
+    """Give the step back, to be run again after `delay_s` seconds. Raises Superseded.
+
+    With `uncount` the attempt does not count: it was no failure of the step's.
+    """
     locked = lock_job(conn, held.job_id)
     if _stops(conn, locked, held, error):
         return
-    if locked is None or not _give_back(conn, held, delay_s=delay_s, error=error, uncount=False):
+    if locked is None or not _give_back(conn, held, delay_s=delay_s, error=error, uncount=uncount):
         raise Superseded
     data = place(held) | {"error": error, "attempt": held.attempt, "retry_in_s": round(delay_s, 3)}
     log(conn, held.job_id, locked.event_seq, "step.retrying", data)

@@ -15,6 +15,7 @@ from models import (  # noqa: F401 — declare their tables
     login_brake,
 )
 from models.books import library, messages, preferences, sessions  # noqa: F401
+from models.costs import tables as costs  # noqa: F401
 from models.goals import rhythm, voice  # noqa: F401
 from models.goals import tables as goals  # noqa: F401
 from models.jobs import tables  # noqa: F401

@@ -9,6 +9,7 @@ import litellm
 
 from config.settings import settings
 from tasks.adapters.litellm_client import connection_options, is_offline, wait_for
+from tasks.adapters.metering import Call, metered
 from tasks.adapters.model_errors import BrokeOff, our_errors
 from tasks.adapters.offline.hashing import DIMENSION
 from tasks.tools import EmbeddingModel
@@ -57,9 +58,14 @@ def _dimension(model: str) -> int:
 def _embed(model: str, texts: list[str]) -> list[list[float]]:
     # A provider's embeddings endpoint may refuse an empty text.
     request = {"model": model, "input": [text or " " for text in texts]}
-    with model_call("embeddings", request) as call, our_errors(model):
+    with (
+        our_errors(model),
+        metered(Call(model, "embedding", texts)) as meter,
+        model_call("embeddings", request) as call,
+    ):
         answer: Any = wait_for(litellm.aembedding(**request, **connection_options(model)))
         note_answer(call, answer)
+        meter.read(answer)
         rows = sorted(answer.data, key=lambda row: row["index"])
         if len(rows) != len(texts):
             raise BrokeOff
