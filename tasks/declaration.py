@@ -19,6 +19,7 @@ from tasks.toolbox import ENGINE_TOOLS, TOOLS
 
 StepFunction = Callable[..., BaseModel]
 F = TypeVar("F", bound=StepFunction)
+KEY_CHARS = 200  # of a concurrency key; longer ones are known by their hash
 Type = Any  # a class or a `list[...]`: what a parameter's annotation says
 
 
@@ -38,6 +39,35 @@ class StepOptions:
     max_attempts: int = 4
     idle_s: float | None = None
     dispensable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many jobs of a pipeline with the same key are under way at once.
+
+    `key`: a field of the pipeline's input, or a function of it; None as its result is no limit. The
+    others wait, without a worker, until one of these has ended.
+    """
+
+    key: str | Callable[[Any], object]
+    limit: int = 1
+
+    def check(self, where: str, given: type[BaseModel]) -> None:
+        """Check the declaration. Raises TypeError."""
+        if self.limit < 1:
+            raise TypeError(f"{where} would never run: its concurrency limit is {self.limit}")
+        if isinstance(self.key, str) and self.key not in given.model_fields:
+            raise TypeError(f"{where}: {given.__name__} has no field {self.key} to be its key")
+
+    def place(self, where: str, input: BaseModel) -> dict[str, Any]:
+        """Return what a job of the pipeline `where` waits for; no other pipeline's is the same."""
+        value = getattr(input, self.key) if isinstance(self.key, str) else self.key(input)
+        if value is None:
+            return {}
+        told = str(value)
+        if len(told) > KEY_CHARS:
+            told = hashlib.sha256(told.encode()).hexdigest()
+        return {"concurrency_key": f"{where}:{told}", "concurrency_limit": self.limit}
 
 
 @dataclass(frozen=True, slots=True)

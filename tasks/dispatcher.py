@@ -5,6 +5,7 @@ wakes every second and by NOTIFY.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -17,15 +18,16 @@ from sqlalchemy.exc import DBAPIError
 from config.db import connection, direct_engine
 from config.redis import announce
 from config.settings import settings
-from models.jobs import dispatch, lifecycle, nodes, transitions
+from models.jobs import dispatch, lifecycle, nodes, transitions, turns
 from models.jobs.claims import Superseded
-from models.jobs.plan import Json, NewStep
-from tasks import outbox, publisher
-from tasks.pipeline import REGISTRY
+from models.jobs.plan import Json
+from tasks import admission, outbox, publisher, tracing
 
 logger = logging.getLogger(__name__)
 
 WEBHOOKS_EVERY_S = 1.0
+TRACES_EVERY_S = 1.0
+TURNS_EVERY_S = 3600.0
 VERSIONS_EVERY_S = 5.0  # look for jobs whose pipeline nobody knows any more
 
 WORKER_LOST: Json = {"code": "worker_lost", "message": "The worker that ran this step is gone."}
@@ -38,10 +40,6 @@ CHANGED: Json = {
 }
 
 
-class _OtherVersion(Exception):
-    """What follows a step is known to another version of its pipeline only."""
-
-
 class Dispatcher(threading.Thread):
     """The thread that dispatches and repairs while it leads."""
 
@@ -51,6 +49,7 @@ class Dispatcher(threading.Thread):
         self.stopping = threading.Event()
         self._engine = direct_engine()
         self._last: dict[str, float] = {}
+        self._admitted = ""  # the concurrency key after which the next look begins
         self._unknown: dict[tuple[str, str], float] = {}  # since when, by pipeline and version
 
     def run(self) -> None:
@@ -69,7 +68,7 @@ class Dispatcher(threading.Thread):
         driver: Any = direct.connection.driver_connection
         direct.execute(text(f"LISTEN {dispatch.WAKE_CHANNEL}"))
         direct.commit()
-        leads = False
+        leads, ticked_at = False, -math.inf
         while not self.stopping.is_set():
             if not leads:
                 leads = bool(
@@ -79,9 +78,13 @@ class Dispatcher(threading.Thread):
                     ).scalar_one()
                 )
                 direct.commit()
-            if leads:
+            if leads and time.monotonic() - ticked_at >= settings.engine.dispatch_s:
+                ticked_at = time.monotonic()
                 self.tick()
-            list(driver.notifies(timeout=settings.engine.dispatch_s, stop_after=1))
+            heard = driver.notifies(timeout=settings.engine.dispatch_s, stop_after=1)
+            keys = {one.payload for one in heard}
+            if leads:
+                admission.admit(keys)
 
     def tick(self) -> None:
         """Repair, then publish what is due."""
@@ -90,10 +93,13 @@ class Dispatcher(threading.Thread):
             live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
         repair(trust_silence=uptime_s > settings.engine.restart_grace_s)
         slots = nodes.slots(live)
+        self._admitted = admission.admit_after(self._admitted)
         _resend_lost_hints(slots)
         publish_due(slots)
         self._every("webhooks", WEBHOOKS_EVERY_S, outbox.send_due)
+        self._every("traces", TRACES_EVERY_S, tracing.tell_ended)
         self._every("versions", VERSIONS_EVERY_S, lambda: self._end_unknown(live))
+        self._every("turns", TURNS_EVERY_S, _forget_turns)
 
     def _every(self, name: str, period_s: float, act: Callable[[], object]) -> None:
         at = time.monotonic()
@@ -175,12 +181,13 @@ def release_all(rows: list[Row[Any]], error: Json, *, counts: bool = True) -> No
     for row in rows:
         try:
             with connection() as conn:
-                opened = transitions.release(conn, row, error, _expand, counts=counts)
+                opened = transitions.release(conn, row, error, admission.expand, counts=counts)
         except Superseded:
             continue  # it ended, or somebody else was faster
-        except _OtherVersion:
+        except admission.OtherVersion:
             stop_job(row.job_id, error)  # the next look finds its step and ends the job
             continue
+        tracing.tell_lost(row, error)
         publisher.submit(one.step_id for one in opened)
         announce(row.job_id)
 
@@ -192,12 +199,9 @@ def stop_job(job_id: UUID, error: Json) -> None:
     announce(job_id)
 
 
-def _expand(conn: Connection, job_id: UUID, position: int) -> list[NewStep]:
-    name, fingerprint = dispatch.version_of(conn, job_id)
-    pipeline = REGISTRY.get(name)
-    if pipeline is None or pipeline.fingerprint != fingerprint:
-        raise _OtherVersion
-    return pipeline.expand(conn, job_id, position)
+def _forget_turns() -> None:
+    with connection() as conn:
+        turns.forget_turns(conn)
 
 
 def _resend_lost_hints(slots: dict[str, int]) -> None:

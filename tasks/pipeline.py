@@ -15,8 +15,9 @@ from models.jobs import dispatch, lifecycle, running
 from models.jobs.dispatch import Hint
 from models.jobs.plan import Json, NewStep
 from models.jobs.tables import Job, StepStatus
-from tasks import publisher
+from tasks import publisher, tracing
 from tasks.declaration import (
+    Concurrency,
     Each,
     Parallel,
     Spec,
@@ -51,20 +52,25 @@ class Pipeline:
         fused: bool = False,
         startable: bool = False,
         deadline_s: float | None = None,
+        concurrency: Concurrency | None = None,
     ) -> None:
         """Declare the pipeline. Raises TypeError if its steps do not fit together.
 
         `fused`: consecutive steps of one queue run inside one task (for interactive operations).
         `startable`: may be started by `POST /jobs/{pipeline}`. `deadline_s`: from the enqueue on.
+        `concurrency`: how many of its jobs with the same key are under way at once.
         """
         self.name = name
         self.input = input
         self.fused = fused
         self.startable = startable
         self.deadline_s = deadline_s
+        self.concurrency = concurrency
         self.specs = lay_out(name, parts, fused=fused)
         self.parts = len(parts)
         check(name, self.specs, input)
+        if concurrency:
+            concurrency.check(name, input)
         self.steps = {spec.name: spec for spec in self.specs}
         self.producers: dict[Type, Spec] = {spec.result: spec for spec in self.specs}
         self.fingerprint = fingerprint(name, self.specs, input, fused=fused)
@@ -97,6 +103,7 @@ class Pipeline:
         deadline_s: float | None,
         **more: Any,
     ) -> Job:
+        conn = session.connection()
         new = lifecycle.NewJob(
             pipeline=self.name,
             fingerprint=self.fingerprint,
@@ -105,12 +112,15 @@ class Pipeline:
             parts=self.parts,
             fused=self.fused,
             deadline_at=now() + timedelta(seconds=deadline_s) if deadline_s else None,
+            traceparent=tracing.begin(
+                conn, self.name, more.get("parent_id"), more.get("forked_from")
+            ),
+            **(self.concurrency.place(self.name, input) if self.concurrency else {}),
             **more,
         )
-        conn = session.connection()
         job, ready = self._record(conn, new, steps)
         session.add(job)
-        if not ready:  # a fork, or a pipeline that begins with `each`
+        if not ready and not new.concurrency_key:  # a fork, or one that begins with `each`
             position = min(row.position for row in steps if row.status is StepStatus.PENDING)
             ready = [*lifecycle.open_first(conn, job.id, position, self.expand)]
             session.refresh(job)
@@ -122,7 +132,8 @@ class Pipeline:
     ) -> tuple[Job, list[Hint | UUID]]:
         """Insert the job; return it and its ready steps, as a hint if there is room for one."""
         first = [one for one in steps if one.status is StepStatus.READY]
-        published = len(first) == 1 and publisher.reserve(first[0].queue)
+        alone = len(first) == 1 and not new.concurrency_key
+        published = alone and publisher.reserve(first[0].queue)
         job, rows = lifecycle.insert_job(conn, new, steps, published=published)
         if published:
             return job, [dispatch.first_hint(rows, self.name, fused=self.fused)]
@@ -210,6 +221,7 @@ class Pipeline:
         if job.fingerprint != self.fingerprint:
             raise PipelineChanged()
         opened = lifecycle.resume(session.connection(), job.id, self.expand)
+        tracing.begin_again(session.connection(), job.id, self.name)
         tell_after_commit(session, job.id, [one.step_id for one in opened])
 
     def retry(self, session: Session, job: Job) -> Job:
@@ -282,6 +294,6 @@ def tell_after_commit(session: Session, job_id: UUID, ready: Sequence[Hint | UUI
 
 
 __all__ = [
-    "REGISTRY", "Pipeline", "each", "get_pipeline", "get_startable", "parallel", "step",
-    "tell_after_commit",
+    "REGISTRY", "Concurrency", "Pipeline", "each", "get_pipeline", "get_startable", "parallel",
+    "step", "tell_after_commit",
 ]  # fmt: skip

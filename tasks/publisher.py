@@ -77,9 +77,8 @@ class _Publisher:
         self.read_at = time.monotonic()
         with connection() as conn:
             live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
-            counts = dispatch.published_counts(conn)
-        self.limits = hint_limits(nodes.slots(live))
-        self.room = {name: limit - counts.get(name, 0) for name, limit in self.limits.items()}
+            self.limits = hint_limits(nodes.slots(live))
+            self.room = dispatch.room(conn, self.limits)
 
 
 _lock = threading.Lock()
@@ -90,7 +89,7 @@ def reserve(queue_name: str) -> bool:
     """Say whether a new step of a queue may be marked as published without asking Postgres first.
 
     There is room for it by what was known a second of work ago; where work piles up there is none,
-    and priorities hold.
+    and turns are taken.
     """
     publisher = _publisher()
     with _lock:

@@ -18,7 +18,7 @@ from models.jobs import claims, running, transitions
 from models.jobs.claims import Advanced, Claim, Superseded, Taker
 from models.jobs.plan import Json, Opened
 from models.jobs.tables import StepStatus
-from tasks import node, publisher
+from tasks import node, publisher, tracing
 from tasks.pipeline import Pipeline
 from tasks.progress import AwaitingAnswer, Cancelled, HandedOver, Stopped
 from tasks.streams import Tokens
@@ -144,9 +144,11 @@ def fail(
     told = _told(error, claim)
     passing = isinstance(error, (Unavailable, DBAPIError, OSError))
     if passing and claim.attempt < claim.max_attempts:
+        tracing.note_end("retried", error)
         delay_s = _delay_s(error, claim.attempt)
         transitions.retry(conn, claim, told, pipeline.expand, delay_s=delay_s)
         return None
+    tracing.note_end("failed", error)
     return transitions.fail(conn, claim, told, pipeline.expand)
 
 

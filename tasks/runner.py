@@ -21,7 +21,7 @@ from config.settings import settings
 from models.jobs import claims, dispatch, running
 from models.jobs.claims import Advanced, Claim, Superseded
 from models.jobs.tables import StepStatus
-from tasks import publisher
+from tasks import publisher, tracing
 from tasks.declaration import Kind, Spec, item_type
 from tasks.failpoints import failpoint
 from tasks.pipeline import Pipeline
@@ -72,7 +72,7 @@ def carry_out(pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, gener
     while True:
         announce(job_id)
         failpoint("claimed", claim.name)
-        with about(job=job_id, step=claim.name):
+        with about(job=job_id, step=claim.name), tracing.attempt(claim, taker().node):
             after = _attempt(pipeline, pipeline.steps[claim.name], claim, known)
         announce(job_id)
         if after is None:
@@ -131,9 +131,11 @@ def _attempt(
             after = complete(pipeline, claim, output, tokens)
         known[spec.result] = output
         return after
-    except Superseded:
+    except Superseded as lost:
+        tracing.note_end(lost)
         logger.info("%s.%s of job %s has a newer attempt", pipeline.name, spec.name, claim.job_id)
     except Stopped as stop:
+        tracing.note_end(stop)
         keep(tokens)
         record(claim, partial(stop_at, pipeline, claim, stop))
     except Exception as error:  # whatever a step raises must end in the database

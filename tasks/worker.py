@@ -13,6 +13,7 @@ from celery import Task, bootsteps, signals
 from celery.exceptions import WorkerLostError
 from sqlalchemy.exc import DBAPIError
 
+from config import tracing
 from config.db import connection, engine
 from config.settings import settings
 from models.jobs import dispatch
@@ -103,6 +104,12 @@ app.steps["worker"].add(NodeStep)
 @signals.worker_process_init.connect
 def _forget_inherited_connections(**_: Any) -> None:
     engine().dispose(close=False)
+
+
+@signals.worker_process_shutdown.connect
+@signals.worker_shutdown.connect
+def _send_traces(**_: Any) -> None:
+    tracing.close()  # a child of the pool ends without Python's own farewell
 
 
 @signals.worker_shutting_down.connect

@@ -35,6 +35,7 @@ SETTING_PREFIXES = (
     "LOGIN_",
     "LOG_",
     "MODELS_",
+    "OTEL_",
     "QDRANT_",
     "REDIS_",
     "RETENTION_",

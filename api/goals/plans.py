@@ -1,6 +1,7 @@
 """Plans: watched while they form, planned anew, accepted or rejected week by week."""
 
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from api.deps import SessionDep
 from api.dialects import GOALS, speaking
 from api.goals.asker import PLANNING, GoalOwner, WaitingGoalOwner
+from api.once import OnceDep
 from api.sse import STREAMS, CursorDep, follow
 from config.db import transaction
 from models.goals.goals import Prose, Weeks, get_goal
@@ -116,10 +118,18 @@ def read_milestones(goal_id: UUID, session: SessionDep, owner: GoalOwner) -> lis
 
 @router.post("/replan", status_code=202, dependencies=[PLANNING])
 def replan_goal(
-    goal_id: UUID, body: PlanAgain, session: SessionDep, owner: GoalOwner, response: Response
+    goal_id: UUID,
+    body: PlanAgain,
+    session: SessionDep,
+    owner: GoalOwner,
+    response: Response,
+    once: OnceDep,
 ) -> PlanningStarted:
     """Plan anew. Finished weeks stay; what comes of it is a proposal, to accept or reject."""
-    job = plan_again(session, goal_id, owner=owner, **body.model_dump())
+    said = body.model_dump()
+    job = once.start(
+        session, partial(plan_again, session, goal_id, owner=owner, **said), owner=owner, said=said
+    )
     response.headers["Location"] = f"/jobs/{job.id}"
     return PlanningStarted(goal_id=goal_id, job_id=job.id, forked_from=job.forked_from)
 

@@ -33,6 +33,7 @@ class Claim:
     chain: int | None
     queue: str
     parts: int
+    traceparent: str | None
     epoch: int
     attempt: int
     max_attempts: int
@@ -79,6 +80,7 @@ def _claimed(job_id: UUID, started: Json, taken: Json, outputs: dict[str, Json] 
         fingerprint=started["fingerprint"],
         input=started["input"],
         parts=started["parts"],
+        traceparent=started["traceparent"],
         outputs=outputs or {},
         **_of_step(taken),
     )

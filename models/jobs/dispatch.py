@@ -8,7 +8,9 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, Row, func, or_, select, tuple_, update
 
+from config.settings import settings
 from models.base import seconds
+from models.jobs import turns
 from models.jobs.plan import Json
 from models.jobs.tables import StepStatus, job, node, step
 
@@ -36,47 +38,40 @@ def task_id(step_id: UUID, generation: int) -> UUID:
 
 
 _published = (step.c.status == StepStatus.READY) & step.c.published_at.is_not(None)
-_due = (
-    (step.c.status == StepStatus.READY)
-    & step.c.published_at.is_(None)
-    & or_(step.c.ready_at.is_(None), step.c.ready_at <= func.clock_timestamp())
-)
 
 
-def published_counts(conn: Connection) -> dict[str, int]:
-    """Return how many hints are on their way, by queue."""
+def room(conn: Connection, limits: Mapping[str, int]) -> dict[str, int]:
+    """Return how many more hints may be on their way, by queue; none where steps wait for turns."""
+    if settings.engine.owner_steps:
+        return {}  # it takes a look at the owner's others
     rows = conn.execute(select(step.c.queue, func.count()).where(_published).group_by("queue"))
-    return {row[0]: row[1] for row in rows}
+    counts = {row[0]: row[1] for row in rows}
+    waiting = turns.queues_with_turns(conn, list(limits))
+    return {name: limits[name] - counts.get(name, 0) for name in limits if name not in waiting}
 
 
 def take_due(conn: Connection, queue: str, limit: int) -> list[Hint]:
     """Mark due steps of a queue as published, until `limit` hints are on their way; return them.
 
-    In order of priority, then age. Steps that somebody else is marking are passed over.
+    In the order of `turns`. Steps that somebody else is marking are passed over.
     """
     free = limit - _on_their_way(conn, queue, limit)
     if free <= 0:
         return []
-    chosen = (
-        select(step.c.id)
-        .where(_due, step.c.queue == queue)
-        .order_by(step.c.priority.desc(), step.c.id)
-        .limit(free)
-        .with_for_update(skip_locked=True)
-    )
-    return _mark(conn, step.c.id.in_(chosen.scalar_subquery()))
+    chosen = turns.choose(conn, queue, free)
+    return _mark(conn, chosen) if chosen else []
 
 
 def take(conn: Connection, step_ids: Sequence[UUID], limits: Mapping[str, int]) -> list[Hint]:
-    """Mark those of `step_ids` as published that are due and whose queue has room; return hints.
+    """Mark due steps of the queues of `step_ids` as published, as far as there is room.
 
+    Others of these queues that have waited for longer come first.
     `limits`: how many hints may be on their way, by queue; a queue that is missing has no worker.
     """
-    room = {queue: limits[queue] - _on_their_way(conn, queue, limits[queue]) for queue in limits}
-    queues = [queue for queue, free in room.items() if free > 0]
-    if not queues:
-        return []
-    return _mark(conn, step.c.id.in_(step_ids) & step.c.queue.in_(queues) & _due)
+    due = (step.c.status == StepStatus.READY) & step.c.published_at.is_(None)
+    asked = select(step.c.queue).where(step.c.id.in_(step_ids), due).distinct()
+    queues = sorted(set(conn.execute(asked).scalars()) & limits.keys())
+    return [hint for queue in queues for hint in take_due(conn, queue, limits[queue])]
 
 
 def _on_their_way(conn: Connection, queue: str, limit: int) -> int:
@@ -84,11 +79,10 @@ def _on_their_way(conn: Connection, queue: str, limit: int) -> int:
     return int(conn.execute(select(func.count()).select_from(some)).scalar_one())
 
 
-def _mark(conn: Connection, which: Any) -> list[Hint]:
+def _mark(conn: Connection, chosen: Sequence[UUID]) -> list[Hint]:
     marked = conn.execute(
         update(step)
-        .where(which, step.c.status == StepStatus.READY, step.c.published_at.is_(None))
-        .where(step.c.job_id == job.c.id)
+        .where(step.c.id.in_(chosen), step.c.job_id == job.c.id)
         .values(published_at=func.clock_timestamp())
         .returning(
             step.c.id, step.c.job_id, step.c.name, step.c.item_key, step.c.queue, step.c.chain,
@@ -97,8 +91,8 @@ def _mark(conn: Connection, which: Any) -> list[Hint]:
     ).all()  # fmt: skip
     chained = [row for row in marked if row.chain is not None and not row.fused]
     rest = _rest_of_chains(conn, chained) if chained else {}
-    hints = [_hint(row, row.pipeline, rest.get(row.id, [])) for row in marked]
-    return sorted(hints, key=lambda hint: (-hint.priority, hint.step_id))
+    hints = {row.id: _hint(row, row.pipeline, rest.get(row.id, [])) for row in marked}
+    return [hints[one] for one in chosen]
 
 
 def _rest_of_chains(conn: Connection, heads: Sequence[Row[Any]]) -> dict[UUID, list[Hint]]:

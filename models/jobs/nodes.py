@@ -22,6 +22,7 @@ from models.jobs.tables import StepStatus, node, step
 # Namespaces of advisory locks: the first key of `pg_advisory_lock(int, int)`.
 NODE_LOCK = 0x4C52_0001
 LEADER_LOCK = 0x4C52_0002
+PLACE_LOCK = 0x4C52_0003
 
 
 def lock_key(node_id: UUID) -> int:

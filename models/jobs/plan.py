@@ -52,11 +52,12 @@ class Opened:
 Expand = Callable[[Connection, UUID, int], list[NewStep]]
 
 
-def step_values(job_id: UUID, row: NewStep, *, priority: int) -> Json:
+def step_values(job_id: UUID, row: NewStep, *, owner_id: UUID, priority: int) -> Json:
     """Return the column values of a new step row."""
     return {
         "id": new_id(),
         "job_id": job_id,
+        "owner_id": owner_id,
         "position": row.position,
         "name": row.name,
         "item_key": row.item_key,
@@ -83,7 +84,7 @@ _lock_job = (
     )
     .returning(
         job.c.event_seq, job.c.status, job.c.cancel_requested_at, job.c.error, job.c.parts,
-        job.c.priority,
+        job.c.priority, job.c.owner_id,
     )
 )  # fmt: skip
 
@@ -187,7 +188,7 @@ def open_position(
     if len(rows) == 1 and rows[0].fan_out:
         conn.execute(delete(step).where(step.c.id == rows[0].id))
         if items := expand(conn, job_id, position):
-            return _insert_items(conn, job_id, items, priority=locked.priority)
+            return _insert_items(conn, locked, job_id, items)
         return open_position(conn, locked, job_id, position + 1, expand, None)
     return [
         Opened(r.id, r.name, r.queue, r.generation, chain is not None and r.chain == chain)
@@ -201,9 +202,10 @@ def _success(conn: Connection, locked: Row[Any], job_id: UUID) -> JobStatus:
 
 
 def _insert_items(
-    conn: Connection, job_id: UUID, items: list[NewStep], *, priority: int
+    conn: Connection, locked: Row[Any], job_id: UUID, items: list[NewStep]
 ) -> list[Opened]:
-    values = [step_values(job_id, item, priority=priority) for item in items]
+    owner_id, priority = locked.owner_id, locked.priority
+    values = [step_values(job_id, item, owner_id=owner_id, priority=priority) for item in items]
     conn.execute(insert(step), values)
     return [Opened(v["id"], v["name"], v["queue"], 1, in_chain=False) for v in values]
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, case, func, or_, text
 from sqlmodel import Session, select
 
+from config.settings import settings
 from models.errors import NotFound
 from models.jobs.dispatch import task_id
 from models.jobs.operating import ready_since
@@ -59,6 +60,7 @@ class StepPublic(BaseModel):
     error: dict[str, Any] | None
     node: UUID | None
     task_id: UUID  # of its last hint; Flower shows it, unless the task before ran this step, too
+    flower_url: str | None  # where Flower shows that task, for as long as it remembers it
     started_at: datetime | None
     finished_at: datetime | None
     retry_at: datetime | None
@@ -142,12 +144,21 @@ def describe_step(row: Step) -> StepPublic:
         **{
             name: getattr(row, name)
             for name in StepPublic.model_fields
-            if name not in ("item", "retry_at", "task_id")
+            if name not in ("item", "retry_at", "task_id", "flower_url")
         },
         item=row.item_key,
         task_id=task_id(row.id, row.generation),
+        flower_url=flower_url(task_id(row.id, row.generation)),
         retry_at=row.ready_at if row.status == StepStatus.READY else None,
     )
+
+
+def flower_url(task: UUID) -> str | None:
+    """Return the address of Flower's page of a task; None where nobody has said where Flower is."""
+    flower = settings.flower
+    here = f"http://{flower.host}:{flower.port}" if settings.environment == "local" else ""
+    base = flower.public_url.rstrip("/") or here
+    return f"{base}/task/{task}" if base else None
 
 
 def queue_figures(conn: Connection) -> list[Any]:

@@ -29,7 +29,8 @@ WITH live AS MATERIALIZED (
     UPDATE job SET
         event_seq = event_seq + 1, status = 'running', started_at = coalesce(job.started_at, now())
     FROM taken WHERE job.id = taken.job_id
-    RETURNING job.event_seq, job.pipeline, job.fingerprint, job.owner_id, job.input, job.parts
+    RETURNING job.event_seq, job.pipeline, job.fingerprint, job.owner_id, job.input, job.parts,
+        job.traceparent
 ), told AS (
     INSERT INTO job_event (job_id, seq, type, data)
     SELECT taken.job_id, started.event_seq, 'step.started',

@@ -12,6 +12,7 @@ from tasks.adapters.litellm_client import connection_options, is_offline, wait_f
 from tasks.adapters.model_errors import BrokeOff, our_errors
 from tasks.adapters.offline.hashing import DIMENSION
 from tasks.tools import EmbeddingModel
+from tasks.tracing import model_call, note_answer
 
 BATCH_TEXTS = 96  # in one request; Cohere takes no more, others up to 2,048
 BATCH_CHARS = 200_000  # in one request: about 50,000 tokens; OpenAI takes 300,000
@@ -54,10 +55,11 @@ def _dimension(model: str) -> int:
 
 
 def _embed(model: str, texts: list[str]) -> list[list[float]]:
-    with our_errors(model):
-        # A provider's embeddings endpoint may refuse an empty text.
-        request = {"model": model, "input": [text or " " for text in texts]}
+    # A provider's embeddings endpoint may refuse an empty text.
+    request = {"model": model, "input": [text or " " for text in texts]}
+    with model_call("embeddings", request) as call, our_errors(model):
         answer: Any = wait_for(litellm.aembedding(**request, **connection_options(model)))
+        note_answer(call, answer)
         rows = sorted(answer.data, key=lambda row: row["index"])
         if len(rows) != len(texts):
             raise BrokeOff

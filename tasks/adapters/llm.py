@@ -8,11 +8,13 @@ import litellm
 from pydantic import BaseModel, ValidationError
 
 from config.settings import settings
+from config.tracing import Span
 from models.errors import Unavailable
 from tasks.adapters.litellm_client import connection_options, is_offline, relay, wait_for
 from tasks.adapters.model_errors import BrokeOff, our_errors
 from tasks.adapters.offline.provider import EXTRA
 from tasks.tools import Completion, Message, Purpose
+from tasks.tracing import model_call, note_answer
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -61,8 +63,8 @@ class LiteLLM:
             request["response_format"] = form
         if max_tokens is not None:
             request["max_tokens"] = max_tokens
-        with our_errors(request["model"]):
-            yield from relay(_pieces(request))
+        with model_call("chat", request) as call, our_errors(request["model"]):
+            yield from relay(_pieces(request, call))
 
     def fill(
         self,
@@ -107,8 +109,9 @@ class LiteLLM:
 
 def _complete(request: dict[str, Any]) -> Completion:
     model = request["model"]
-    with our_errors(model):
+    with model_call("chat", request) as call, our_errors(model):
         answer: Any = wait_for(litellm.acompletion(**request))
+        note_answer(call, answer)
         text = answer.choices[0].message.content if answer.choices else None
         if text is None:  # a call of a tool that we did not offer, or nothing at all
             raise BrokeOff
@@ -122,10 +125,12 @@ def _complete(request: dict[str, Any]) -> Completion:
     )
 
 
-async def _pieces(request: dict[str, Any]) -> AsyncGenerator[str, None]:
+async def _pieces(request: dict[str, Any], call: Span) -> AsyncGenerator[str, None]:
     answer: Any = await litellm.acompletion(**request)
     try:
         async for chunk in answer:
+            if getattr(chunk, "usage", None):
+                note_answer(call, chunk)
             if chunk.choices and (text := chunk.choices[0].delta.content):
                 yield text
         # The wrapper makes up a last chunk when the provider's is missing; this it does not.

@@ -9,6 +9,7 @@ from config.settings import settings
 from tasks.adapters.litellm_client import connection_options, wait_for
 from tasks.adapters.model_errors import BrokeOff, our_errors
 from tasks.tools import Hit
+from tasks.tracing import model_call
 
 TIMEOUT_S = 10.0  # somebody waits for a reply, which can be written from the order there is
 
@@ -29,7 +30,7 @@ class LiteLLMReranker:
 def _scored(model: str, query: str, hits: Sequence[Hit], top_k: int) -> list[Hit]:
     options = connection_options(model) | {"timeout": TIMEOUT_S}
     texts: list[str | dict[str, Any]] = [hit.passage.text for hit in hits]
-    with our_errors(model):
+    with model_call("rerank", {"model": model}), our_errors(model):
         answer: Any = wait_for(
             litellm.arerank(
                 model, query, texts, top_n=min(top_k, len(texts)), return_documents=False, **options
