@@ -123,7 +123,7 @@ def tell_lost(row: Row[Any], error: Json) -> None:
         return
     with connection() as conn:
         known = traces.traceparents(conn, [row.job_id])
-        pipeline = dispatch.pipeline_of(conn, row.job_id) if known else ""
+        pipeline = dispatch.version_of(conn, row.job_id)[0] if known else ""
     if row.job_id not in known:
         return
     parent = job_span(row.job_id, known[row.job_id])

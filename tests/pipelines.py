@@ -219,9 +219,7 @@ def dawdle_on_cpu(numbers: Numbers) -> Third:
     return Third(value=0)
 
 
-dawdling = Pipeline(
-    "tests.dawdling", parallel(dawdle, dawdle_on_cpu), input=Numbers, startable=True
-)
+dawdling = Pipeline("tests.dawdling", parallel(dawdle, dawdle_on_cpu), input=Numbers)
 
 
 class Name(BaseModel):
