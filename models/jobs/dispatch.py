@@ -169,7 +169,11 @@ def forget_lost_hints(conn: Connection, queues: Sequence[str], older_than_s: flo
 
 
 def put_back(conn: Connection, step_id: UUID, *, unless_fingerprint: str, delay_s: float) -> None:
-    """Leave a ready step of another version of its pipeline to a worker that knows it."""
+    """Leave a ready step of another version of its pipeline to a worker that knows it.
+
+    After about `delay_s`: brokers serve workers in turn, and in step with them two versions' steps
+    would meet the wrong ones forever.
+    """
     conn.execute(
         update(step)
         .where(
@@ -181,7 +185,7 @@ def put_back(conn: Connection, step_id: UUID, *, unless_fingerprint: str, delay_
         .values(
             published_at=None,
             generation=step.c.generation + 1,
-            ready_at=func.clock_timestamp() + seconds(delay_s),
+            ready_at=func.clock_timestamp() + seconds(delay_s) * (0.5 + func.random()),
         )
     )
 
