@@ -1,5 +1,6 @@
 """What the dispatcher asks: which steps are due, which hints were lost, whose worker is dead."""
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -174,6 +175,7 @@ def put_back(conn: Connection, step_id: UUID, *, unless_fingerprint: str, delay_
     After about `delay_s`: brokers serve workers in turn, and in step with them two versions' steps
     would meet the wrong ones forever.
     """
+    wait_s = delay_s * random.uniform(0.5, 1.5)  # noqa: S311 — jitter, no secret
     conn.execute(
         update(step)
         .where(
@@ -185,7 +187,7 @@ def put_back(conn: Connection, step_id: UUID, *, unless_fingerprint: str, delay_
         .values(
             published_at=None,
             generation=step.c.generation + 1,
-            ready_at=func.clock_timestamp() + seconds(delay_s) * (0.5 + func.random()),
+            ready_at=func.clock_timestamp() + seconds(wait_s),
         )
     )
 
