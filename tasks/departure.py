@@ -1,4 +1,4 @@
-"""How a worker leaves when it is told to (SIGTERM): its steps first, then itself.
+"""How a worker leaves when it is told to (SIGTERM, Ctrl-C): its steps first, then itself.
 
 TERM ──► a flag that steps see at their next safe point ──► nothing held ──► warm shutdown
                                     └ none within `leave_s` ──► taken from us ──► cold shutdown
@@ -44,9 +44,10 @@ class Departure(threading.Thread):
         self._told, self._bell = os.pipe()  # a signal handler may write, and take no lock
 
     def start(self) -> None:
-        """Answer SIGTERM from now on. For the main thread."""
+        """Answer SIGTERM and Ctrl-C from now on. For the main thread."""
         super().start()
-        signal.signal(signal.SIGTERM, self._ask)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
 
     def _ask(self, *_: Any) -> None:
         draining.set()

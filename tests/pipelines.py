@@ -168,6 +168,8 @@ def flaky_step(first: First, numbers: Numbers, progress: Progress) -> Second:
         raise Refused()
     if 0 < times <= numbers.flaky:
         raise Unavailable("Not yet.", retry_after_s=0.05)
+    for _ in held_back(numbers):
+        progress(0, 20, "parts")
     for part in range(20):
         time.sleep(numbers.sleep_s / 20)
         progress(part + 1, 20, "parts")
@@ -205,7 +207,6 @@ grinding = Pipeline("tests.grinding", grind, input=Numbers, startable=True)
 
 @step(max_attempts=1)
 def dawdle(numbers: Numbers) -> Second:
-    """Say nothing meanwhile, except for the first time."""
     if paid(numbers.folder, "dawdle") == 1:
         time.sleep(numbers.sleep_s)
     return Second(value=0)
@@ -218,9 +219,7 @@ def dawdle_on_cpu(numbers: Numbers) -> Third:
     return Third(value=0)
 
 
-dawdling = Pipeline(
-    "tests.dawdling", parallel(dawdle, dawdle_on_cpu), input=Numbers, startable=True
-)
+dawdling = Pipeline("tests.dawdling", parallel(dawdle, dawdle_on_cpu), input=Numbers)
 
 
 class Name(BaseModel):

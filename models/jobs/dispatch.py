@@ -1,5 +1,6 @@
 """What the dispatcher asks: which steps are due, which hints were lost, whose worker is dead."""
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -171,7 +172,12 @@ def forget_lost_hints(conn: Connection, queues: Sequence[str], older_than_s: flo
 
 
 def put_back(conn: Connection, step_id: UUID, *, unless_fingerprint: str, delay_s: float) -> None:
-    """Leave a ready step of another version of its pipeline to a worker that knows it."""
+    """Leave a ready step of another version of its pipeline to a worker that knows it.
+
+    After about `delay_s`: brokers serve workers in turn, and in step with them two versions' steps
+    would meet the wrong ones forever.
+    """
+    wait_s = delay_s * random.uniform(0.5, 1.5)  # noqa: S311 — jitter, no secret
     conn.execute(
         update(step)
         .where(
@@ -183,7 +189,7 @@ def put_back(conn: Connection, step_id: UUID, *, unless_fingerprint: str, delay_
         .values(
             published_at=None,
             generation=step.c.generation + 1,
-            ready_at=func.clock_timestamp() + seconds(delay_s),
+            ready_at=func.clock_timestamp() + seconds(wait_s),
         )
     )
 

@@ -85,10 +85,10 @@ def test_a_rolling_upgrade_hands_over_what_runs_and_ends_only_what_nobody_knows(
     next_line = import_module("tests.worker_next").next_line
     stack.start_workers()
     held = Numbers(count=2, folder=str(tmp_path), hold=True)
-    doubling, grinding, speaking = (
-        start(one, held) for one in (pipelines.fan, pipelines.grinding, pipelines.speaking)
+    doubling, grinding, speaking, endless = (
+        start(one, held)
+        for one in (pipelines.fan, pipelines.grinding, pipelines.speaking, pipelines.line)
     )
-    endless = start(pipelines.line, Numbers(sleep_s=6000))
     names = {doubling: "double", grinding: "grind", speaking: "speak", endless: "flaky_step"}
     for job_id, name in names.items():
         wait_for(partial(runs, job_id, name), 30)
