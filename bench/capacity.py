@@ -175,7 +175,7 @@ def _figures(name: str, spent: Spent, number: int) -> list[Figure]:
             f"{name}: on disk",
             _kept_bytes() / 1024,
             "KiB",
-            note="indexes and its idempotency key, too",
+            note="indexes, too",
         ),
         bounded(f"{name}: commits", spent.commits / number, "", note="beyond idle workers'"),
         bounded(f"{name}: write-ahead log", spent.wal_bytes / number / 1024, "KiB"),
