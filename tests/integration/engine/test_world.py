@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from config.db import connection
 from models.jobs.dispatch import Hint
+from tasks import record
 from tasks.forms import NotReached
 from tests.integration.engine.world import LEASE_S, PIPELINES, World
 from tests.stack import read
@@ -93,3 +94,23 @@ def test_a_beat_waits_for_no_step_that_somebody_has_locked(world: World) -> None
         left = "SELECT lease_until - now() > make_interval(secs => :s) FROM step WHERE id = :id"
         renewed = {"id": hand.claim.step_id, "s": LEASE_S * 0.9}
         assert conn.execute(text(left), renewed).scalar_one()
+
+
+def test_a_claim_whose_answer_was_lost_is_given_back(world: World) -> None:
+    begin(world, "second")
+    (hand,) = world.hands
+    held = (hand.claim.step_id, hand.claim.epoch)
+
+    record.in_hand.add(held)
+    record.undo_claim(LINE, hand.claim.step_id)
+    assert status_of(hand.claim.step_id) == "running", "somebody is at it"
+    record.in_hand.discard(held)
+    record.undo_claim(LINE, hand.claim.step_id)
+
+    assert status_of(hand.claim.step_id) == "ready"
+
+
+def status_of(step_id: UUID) -> str:
+    with connection() as conn:
+        found = conn.execute(text("SELECT status FROM step WHERE id = :id"), {"id": step_id})
+        return str(found.scalar_one())
