@@ -178,9 +178,8 @@ class Run:
         await until(lambda: live_queues() >= QUEUES, BOOT_S, "the workers' return")
         while not people.done() and time.monotonic() - began < SETTLE_S:
             await asyncio.wait([people], timeout=PROGRESS_EVERY_S)
-            self._note(
-                f"{self._sum()}; people still: {self._still()}; {await asyncio.to_thread(quiet.open)}"
-            )
+            left = await asyncio.to_thread(quiet.open)
+            self._note(f"{self._sum()}; people: {self._still()}; open: {left or 'nothing'}")
         if not people.done():
             self.load.problems.append(f"people wait in vain: {self._still()}")
             people.cancel()
