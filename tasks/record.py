@@ -5,7 +5,9 @@ import os
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel
 from sqlalchemy import Connection
@@ -28,6 +30,7 @@ T = TypeVar("T")
 
 RATE_LIMITED = "provider_rate_limited"
 SPREAD = 1.5  # those whom a provider's limit has sent away do not all come back at once
+ANSWER_LOST: Json = {"code": "unavailable", "message": "The connection failed as it was claimed."}
 RECORD_FOR_S = 120.0  # how long a finished attempt waits for Postgres to take its result
 
 
@@ -113,6 +116,30 @@ def durably(claim: Claim, run: Callable[[], T]) -> T | None:
             raise Superseded
         if state.status != StepStatus.RUNNING:
             return None
+
+
+in_hand: set[tuple[UUID, int]] = set()  # step and epoch of the attempts of this process
+
+
+def undo_claim(pipeline: Pipeline, step_id: UUID) -> None:
+    """Give a step back that was taken although the answer was lost.
+
+    Its node lives and renews the lease; without this it would be nobody's until it has idled.
+    """
+
+    def run() -> list[Opened]:
+        with connection() as conn:
+            row = running.held_step(conn, step_id, taker())
+            if row is None or (row.id, row.epoch) in in_hand:
+                return []  # it was not applied, or another thread has it
+            return transitions.release(conn, row, ANSWER_LOST, pipeline.expand)
+
+    give_up = time.monotonic() + RECORD_FOR_S
+    while time.monotonic() < give_up:
+        time.sleep(random.uniform(0.1, 1.0))  # noqa: S311 — jitter, no secret
+        with suppress(DBAPIError, Superseded):
+            publisher.submit(one.step_id for one in run())
+            return
 
 
 def record(claim: Claim, write: Callable[[Connection], list[Opened] | None]) -> None:

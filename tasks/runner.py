@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from config.db import connection, single_statement, transaction
@@ -41,10 +42,12 @@ from tasks.record import (
     durably,
     fail,
     found_taken,
+    in_hand,
     keep,
     record,
     stop_at,
     taker,
+    undo_claim,
 )  # fmt: skip
 from tasks.spending import charged_to
 from tasks.streams import Tokens
@@ -91,16 +94,21 @@ def carry_out(pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, gener
 def _claim(
     pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, generation: int
 ) -> Claim | None:
-    with single_statement() as conn:
-        return claims.claim(
-            conn,
-            job_id,
-            step_id,
-            generation,
-            fingerprint=pipeline.fingerprint,
-            taker=taker(),
-            needs=pipeline.singles(spec),
-        )
+    try:
+        with single_statement() as conn:
+            return claims.claim(
+                conn,
+                job_id,
+                step_id,
+                generation,
+                fingerprint=pipeline.fingerprint,
+                taker=taker(),
+                needs=pipeline.singles(spec),
+            )
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            undo_claim(pipeline, step_id)
+        raise
 
 
 def _succeeded_already(pipeline: Pipeline, step_id: UUID) -> bool:
@@ -120,6 +128,7 @@ def _attempt(
     """Run one attempt and record its end. Returns what came after it; None without success."""
     attempt = Attempt(claim, idle_s=spec.options.idle_s or settings.engine.idle_s)
     tokens = _tokens(spec, claim, attempt)
+    in_hand.add((claim.step_id, claim.epoch))
     try:
         if draining.is_set():
             raise HandedOver
@@ -144,6 +153,7 @@ def _attempt(
         keep(tokens)
         record(claim, partial(fail, pipeline, claim, error))
     finally:
+        in_hand.discard((claim.step_id, claim.epoch))
         if tokens is not None:
             tokens.close()
     return None

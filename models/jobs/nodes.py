@@ -45,9 +45,15 @@ def beat(conn: Connection, values: dict[str, Any], *, lease_s: float) -> bool:
         },
     ).returning(node.c.draining)
     told_to_drain = bool(conn.execute(upsert).scalar_one())
+    # A beat waits for nobody: a step that is locked is just going on, or has the next beat.
+    held = (
+        select(step.c.id)
+        .where(step.c.node == values["id"], step.c.status == fixed(StepStatus.RUNNING))
+        .with_for_update(key_share=True, skip_locked=True)
+    )
     conn.execute(
         update(step)
-        .where(step.c.node == values["id"], step.c.status == fixed(StepStatus.RUNNING))
+        .where(step.c.id.in_(held.scalar_subquery()))
         .values(lease_until=func.clock_timestamp() + seconds(lease_s))
     )
     return told_to_drain

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, func, select, update
 
 from models.base import seconds
-from models.jobs.claims import Claim, Superseded
+from models.jobs.claims import Claim, Superseded, Taker
 from models.jobs.plan import Json, lock_job, log, place
 from models.jobs.tables import StepStatus, job, step
 
@@ -84,6 +84,12 @@ def step_state(conn: Connection, step_id: UUID) -> Any | None:
             step.c.id == step_id
         )
     ).one_or_none()
+
+
+def held_step(conn: Connection, step_id: UUID, taker: Taker) -> Row[Any] | None:
+    """Return a running step as it is now, if this process is who has taken it."""
+    mine = (step.c.id == step_id) & (step.c.node == taker.node) & (step.c.pid == taker.pid)
+    return conn.execute(select(step).where(mine, step.c.status == StepStatus.RUNNING)).one_or_none()
 
 
 def spans(conn: Connection, job_id: UUID) -> list[Row[Any]]:

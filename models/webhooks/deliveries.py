@@ -116,9 +116,9 @@ def note_outcomes(session: Session, outcomes: Sequence[Outcome]) -> None:
     came: Counter[DeliveryStatus] = Counter()
     for outcome in sorted(outcomes, key=lambda one: one.at):
         query = select(WebhookDelivery, Webhook).join(Webhook)
-        found = session.exec(
-            query.where(WebhookDelivery.id == outcome.delivery_id).with_for_update()
-        ).one_or_none()
+        chosen = query.where(WebhookDelivery.id == outcome.delivery_id)
+        # Not FOR UPDATE: jobs that end meanwhile refer to the webhook, and must not wait.
+        found = session.exec(chosen.with_for_update(key_share=True)).one_or_none()
         if found is not None:
             _note(session, *found, outcome)
             came[found[0].status] += 1

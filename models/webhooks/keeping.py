@@ -130,7 +130,8 @@ def get_webhook(
 ) -> Webhook:
     """Return one of somebody's webhooks, locked if it is to change. Raises WebhookNotFound."""
     query = select(Webhook).where(Webhook.id == webhook_id, Webhook.owner_id == owner)
-    row = session.exec(query.with_for_update() if to_change else query).one_or_none()
+    locked = query.with_for_update(key_share=True)  # jobs that end refer to it meanwhile
+    row = session.exec(locked if to_change else query).one_or_none()
     if row is None:
         raise WebhookNotFound()
     return row

@@ -39,7 +39,7 @@ async def asking(load: Load) -> None:
     job = await load.start("tests.asking", "asking")
     while (await load.ask("GET", f"/jobs/{job}")).json()["status"] != "waiting":
         await asyncio.sleep(0.4)
-    answer = {"step": "ask_name", "value": "Ada"}
+    answer = {"step": "ask_name", "value": {"name": "Ada"}}
     told = await load.ask("POST", f"/jobs/{job}/answer", json=answer)
     assert told.status_code in (202, 409), told.text
     await load.ended(job)

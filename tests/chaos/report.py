@@ -15,7 +15,6 @@ from tests.chaos.plan import Fault
 from tests.chaos.verdict import Check, query
 
 PACKAGES = ("celery", "kombu", "redis", "psycopg", "sqlalchemy", "fastapi", "uvicorn", "litellm")
-NOT_HERE: dict[str, str] = {}  # pipelines that no act starts, and why
 
 
 def jobs_by_pipeline() -> dict[str, dict[str, int]]:

@@ -121,6 +121,13 @@ class Quiet:
             with connection() as conn:
                 lifecycle.request_cancel(conn, job_id)
 
+    def open(self) -> str:
+        """Return what is open, as the log shows it."""
+        try:
+            return ", ".join(f"{pipeline} {status}" for _, pipeline, status in self.left())
+        except SQLAlchemyError:
+            return "Postgres is away"
+
     def left(self) -> list[Any]:
         """Return what has not ended."""
         with connection() as conn:

@@ -8,8 +8,9 @@ from sqlalchemy import text
 
 from config.db import connection
 from models.jobs.dispatch import Hint
+from tasks import record
 from tasks.forms import NotReached
-from tests.integration.engine.world import PIPELINES, World
+from tests.integration.engine.world import LEASE_S, PIPELINES, World
 from tests.stack import read
 
 LINE, _, FAN = PIPELINES
@@ -75,3 +76,41 @@ def test_a_hint_that_comes_twice_does_not_run_a_step_more_often_than_it_may(worl
         world.deliver(message, world.nodes[0])
 
     assert max(hand.claim.attempt for hand in world.hands) == first.max_attempts == 2
+
+
+def test_a_beat_waits_for_no_step_that_somebody_has_locked(world: World) -> None:
+    begin(world, "second")
+    (hand,) = world.hands
+    with connection() as other:
+        other.execute(
+            text("SELECT FROM step WHERE id = :id FOR UPDATE"), {"id": hand.claim.step_id}
+        )
+
+        world.beat(hand.node)  # would wait for ever
+
+    world.pass_time(LEASE_S / 2)
+    world.beat(hand.node)
+    with connection() as conn:
+        left = "SELECT lease_until - now() > make_interval(secs => :s) FROM step WHERE id = :id"
+        renewed = {"id": hand.claim.step_id, "s": LEASE_S * 0.9}
+        assert conn.execute(text(left), renewed).scalar_one()
+
+
+def test_a_claim_whose_answer_was_lost_is_given_back(world: World) -> None:
+    begin(world, "second")
+    (hand,) = world.hands
+    held = (hand.claim.step_id, hand.claim.epoch)
+
+    record.in_hand.add(held)
+    record.undo_claim(LINE, hand.claim.step_id)
+    assert status_of(hand.claim.step_id) == "running", "somebody is at it"
+    record.in_hand.discard(held)
+    record.undo_claim(LINE, hand.claim.step_id)
+
+    assert status_of(hand.claim.step_id) == "ready"
+
+
+def status_of(step_id: UUID) -> str:
+    with connection() as conn:
+        found = conn.execute(text("SELECT status FROM step WHERE id = :id"), {"id": step_id})
+        return str(found.scalar_one())
