@@ -1,12 +1,24 @@
 """What people do to a job: start it, stop it, take it up again, answer it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, DateTime, String, Uuid, bindparam, func, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    DateTime,
+    String,
+    Uuid,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import make_transient_to_detached
 
@@ -27,8 +39,13 @@ from models.jobs.plan import (
 from models.jobs.tables import TERMINAL, Job, JobStatus, StepStatus, job, step
 
 
+RESUMABLE = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SUCCEEDED_DEGRADED})
+# Names of steps → the plan's rows of all steps that use, at whatever remove, what those give.
+Dependents = Callable[[set[str]], list[NewStep]]
+
+
 class NotResumable(Conflict):
-    """Only a failed or cancelled job can be resumed."""
+    """Only a job that failed, was cancelled or left items out can be resumed."""
 
     code = "not_resumable"
 
@@ -158,42 +175,33 @@ def request_cancel(conn: Connection, job_id: UUID, *, error: Json | None = None)
     return JobStatus.FAILED if error else JobStatus.CANCELLED
 
 
-def resume(conn: Connection, job_id: UUID, expand: Expand) -> list[Opened]:
-    """Let a failed or cancelled job go on from the steps or items that did not succeed.
+def resume(conn: Connection, job_id: UUID, expand: Expand, after: Dependents) -> list[Opened]:
+    """Let a job go on from the steps or items that did not succeed, and from what needs theirs.
 
-    Attempts are counted anew. Returns the steps that became ready. Raises NotFound, NotResumable.
+    A job that succeeded without some of its items is one of them: only those items are run again,
+    and `after`, the steps that use what they give. Attempts are counted anew. Returns the steps
+    that became ready. Raises NotFound, NotResumable.
     """
     locked = lock_job(conn, job_id)
     if locked is None:
         raise NotFound("There is no such job.")
-    if locked.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+    if locked.status not in RESUMABLE:
         raise NotResumable(status=locked.status)
     undone = step.c.status.in_((StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.PENDING))
-    at = conn.execute(
-        step.select()
-        .with_only_columns(func.min(step.c.position))
-        .where(step.c.job_id == job_id, undone)
-    ).scalar_one()
-    if at is None:
+    mine = step.c.job_id == job_id
+    found = conn.execute(select(step.c.name, step.c.position).where(mine, undone)).all()
+    if not found:
         raise NotResumable("Every step of this job has succeeded.", status=locked.status)
-    conn.execute(
-        update(step)
-        .where(step.c.job_id == job_id, undone)
-        .values(
-            status=StepStatus.PENDING,
-            generation=step.c.generation + 1,
-            attempt=0,
-            ready_at=None,
-            published_at=None,
-            finished_at=None,
-            error=None,
-        )
-    )
+    at = min(row.position for row in found)
+    stale = after({row.name for row in found})
+    _reset(conn, mine & (undone | step.c.name.in_([row.name for row in stale])))
+    _fold(conn, job_id, [row for row in stale if row.fan_out], priority=locked.priority)
     conn.execute(
         update(job)
         .where(job.c.id == job_id)
         .values(
             status=JobStatus.QUEUED,
+            progress=at / locked.parts,
             error=None,
             cancel_requested_at=None,
             finished_at=None,
@@ -202,6 +210,27 @@ def resume(conn: Connection, job_id: UUID, expand: Expand) -> list[Opened]:
     )
     log(conn, job_id, locked.event_seq, "job.resumed", {"status": JobStatus.QUEUED})
     return open_position(conn, locked, job_id, at, expand, None)
+
+
+def _reset(conn: Connection, which: ColumnElement[bool]) -> None:
+    """Let steps be run again. What they have saved as their checkpoint stays."""
+    values = dict.fromkeys(("ready_at", "published_at", "finished_at", "output", "error"))
+    conn.execute(
+        update(step)
+        .where(which)
+        .values(
+            status=StepStatus.PENDING, generation=step.c.generation + 1, attempt=0, **values
+        )
+    )  # fmt: skip
+
+
+def _fold(conn: Connection, job_id: UUID, rows: list[NewStep], *, priority: int) -> None:
+    """Put the one row that stands for items not known yet in the place of the items."""
+    if not rows:
+        return
+    names = [row.name for row in rows]
+    conn.execute(delete(step).where(step.c.job_id == job_id, step.c.name.in_(names)))
+    conn.execute(insert(step), [step_values(job_id, row, priority=priority) for row in rows])
 
 
 def answer_step(conn: Connection, job_id: UUID, name: str, item: str, value: Any) -> UUID:

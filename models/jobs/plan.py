@@ -176,7 +176,8 @@ def open_position(
 ) -> list[Opened]:
     """Make the steps of a position ready, or end the job when there is no such position.
 
-    Steps of the Celery chain `chain` are marked as published: that chain brings them.
+    Steps of the Celery chain `chain` are marked as published: that chain brings them. A position
+    whose steps have all succeeded, before the job was resumed, is passed over.
     """
     if position >= locked.parts:
         degraded = _any_failed(conn, job_id) if locked.parts > 1 else False
@@ -186,6 +187,8 @@ def open_position(
     rows = conn.execute(
         _open_steps, {"b_job": job_id, "b_position": position, "b_chain": chain}
     ).all()
+    if not rows:
+        return open_position(conn, locked, job_id, position + 1, expand, None)
     if len(rows) == 1 and rows[0].fan_out:
         items = expand(conn, job_id, position)
         conn.execute(delete(step).where(step.c.id == rows[0].id))
