@@ -38,7 +38,6 @@ from models.jobs.plan import (
 )
 from models.jobs.tables import TERMINAL, Job, JobStatus, StepStatus, job, step
 
-
 RESUMABLE = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SUCCEEDED_DEGRADED})
 # Names of steps → the plan's rows of all steps that use, at whatever remove, what those give.
 Dependents = Callable[[set[str]], list[NewStep]]

@@ -36,7 +36,7 @@ PLACES = [
     "claimed.write_persona",
     "ran.write_persona",
     "completed.write_persona",
-    "ran.index_vectors",
+    "ran.index_batch",
     "ran.publish",
 ]
 ALWAYS = ("ran.write_persona", "ran.publish", "ran.gather_cast")
