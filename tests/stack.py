@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ import httpx
 import psycopg
 from sqlalchemy import make_url, text
 
-from config.db import connection, transaction
+from config.db import connection, engine, transaction
 from models.accounts import provision_user
 from models.jobs import nodes
 from models.jobs.queries import describe, get_job
@@ -78,10 +78,12 @@ class Stack:
             environment,
         )
 
-    def start_workers(self) -> None:
-        for queue in POOLS:
+    def start_workers(self, *queues: str) -> None:
+        """Start a worker for each queue, of all queues if none is named."""
+        wanted = set(queues or POOLS)
+        for queue in sorted(wanted):
             self.start_worker(queue)
-        wait_for(lambda: live_queues() >= set(POOLS), 60)
+        wait_for(lambda: live_queues() >= wanted, 60)
 
     def start_web(self) -> str:
         with socket.socket() as probe:
@@ -137,6 +139,27 @@ class Stack:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(15)
             kill_family(process)
+
+
+@contextlib.contextmanager
+def stack_of(folder: Path, *queues: str, **environment: str) -> Iterator[Stack]:
+    """Workers on a database of their own, for as long as the context lasts."""
+    fresh_database()
+    prepare_owner()
+    running = Stack(folder, **environment)
+    try:
+        running.start_workers(*queues)
+        yield running
+    finally:
+        running.stop()
+        engine().dispose()
+
+
+@contextlib.contextmanager
+def client_of(running: Stack, *, timeout_s: float = 90) -> Iterator[httpx.Client]:
+    """A client of the stack's API server, which is started."""
+    with httpx.Client(base_url=running.start_web(), timeout=timeout_s) as opened:
+        yield opened
 
 
 def kill_family(process: subprocess.Popen[bytes]) -> None:

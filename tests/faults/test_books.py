@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from config.blobs import BlobStore
-from config.db import connection, engine, transaction
+from config.db import connection, transaction
 from models.books.library import Book, list_characters, new_book, start_processing
 from models.jobs.tables import JobStatus, step
 from pipelines.books.ingest import ingest
@@ -24,7 +24,7 @@ from tasks.adapters.keywords import PgKeywords
 from tasks.adapters.vectors import PgVectors
 from tests.pipelines import OWNER
 from tests.scripted_model import ScriptedModel, Served
-from tests.stack import Stack, ended, fresh_database, live_queues, prepare_owner, wait_for
+from tests.stack import Stack, ended, live_queues, stack_of, wait_for
 
 pytestmark = pytest.mark.timeout(180)
 NOVEL = Path(__file__).parents[1] / "data/novels/DaisyMiller.txt"
@@ -82,21 +82,15 @@ def stack(
     tmp_path_factory: pytest.TempPathFactory,
     till: Till,
 ) -> Iterator[Stack]:
-    fresh_database()
-    prepare_owner()
+    folder = tmp_path_factory.mktemp("stack")
     with Served(till) as served:
-        running = Stack(
-            tmp_path_factory.mktemp("stack"),
-            MODELS_ANALYSIS="openai/plain",
-            LLM_API_BASE=served.base,
-            LLM_API_KEY="key",
-        )
-        for queue in ("io", "cpu"):
-            running.start_worker(queue)
-        _alive()
-        yield running
-        running.stop()
-    engine().dispose()
+        environment = {
+            "MODELS_ANALYSIS": "openai/plain",
+            "LLM_API_BASE": served.base,
+            "LLM_API_KEY": "key",
+        }
+        with stack_of(folder, "io", "cpu", **environment) as running:
+            yield running
 
 
 def _alive() -> None:
