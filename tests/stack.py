@@ -35,6 +35,9 @@ FAST = {
     "STREAM_COMPACT_S": "0.3",
     "STREAM_SILENCE_S": "0.3",
 }
+STARTS_S = (
+    120  # a process needs 2 to 4 s of processor time; on a loaded machine that takes a minute
+)
 POOLS = {"io": ("threads", 4), "cpu": ("prefork", 2), "stream": ("threads", 4)}
 
 
@@ -83,7 +86,7 @@ class Stack:
         wanted = set(queues or POOLS)
         for queue in sorted(wanted):
             self.start_worker(queue)
-        wait_for(lambda: live_queues() >= wanted, 60)
+        wait_for(lambda: live_queues() >= wanted, STARTS_S)
 
     def start_web(self) -> str:
         with socket.socket() as probe:
@@ -95,7 +98,7 @@ class Stack:
             {},
         )
         url = f"http://127.0.0.1:{self.port}"
-        wait_for(lambda: answers(f"{url}/health"), 60)
+        wait_for(lambda: answers(f"{url}/health"), STARTS_S)
         return url
 
     def _spawn(
