@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping
 from functools import cached_property
 
-from .features import Features, Question, Who, transition
+from .features import Features, Question, Who
+from .sequence import transition
 
 BEAM = 12
 TOP = 10  # candidates of a turn that enter the search
