@@ -167,6 +167,7 @@ def test_a_second_message_meanwhile_is_told_which_job_is_writing(
                 "error": "Another reply is being written in this session.",
                 "code": 429,
                 "job_id": writing,
+                "stream": f"/jobs/{writing}/events",
             },
             {"done": True, "full_response": ""},
         ]
