@@ -234,7 +234,7 @@ def cancel_job(job_id: str, session: SessionDep, owner: Owner) -> JobPublic:
 
 @router.post("/jobs/{job_id}/resume", status_code=202)
 def resume_job(job_id: str, session: SessionDep, owner: Owner) -> JobPublic:
-    """Let a failed or cancelled job go on from what did not succeed."""
+    """Let a job that failed, was cancelled or left items out go on from what did not succeed."""
     job = get_job(session, job_id, owner=owner)
     get_pipeline(job.pipeline).resume(session, job)
     return _fresh(session, job)

@@ -36,17 +36,19 @@ def english_share(text: str) -> float:
     return sum(word in _GRAMMAR for word in words) / len(words) if words else 0.0
 
 
-def check_english(text: str) -> None:
-    """Raise NotEnglish where a text is clearly in another language or script."""
+def is_english(text: str) -> bool:
+    """Say whether a text may be English: it is not clearly in another language or script."""
     letters = [char for char in islice(text, SAMPLE_WORDS) if char.isalpha()]
     latin = sum(char < "\u0250" for char in letters)
     if letters and latin < LATIN_SHARE * len(letters):
-        raise NotEnglish()
-    if len(_words(text)) < FEWEST_WORDS:
-        return
-    share = english_share(text)
-    if share < ENGLISH_SHARE:
-        raise NotEnglish(english_words=round(share, 3))
+        return False
+    return len(_words(text)) < FEWEST_WORDS or english_share(text) >= ENGLISH_SHARE
+
+
+def check_english(text: str) -> None:
+    """Raise NotEnglish where a text is clearly in another language or script."""
+    if not is_english(text):
+        raise NotEnglish(english_words=round(english_share(text), 3))
 
 
 def _words(text: str) -> list[str]:

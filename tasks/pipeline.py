@@ -230,12 +230,20 @@ class Pipeline:
         return validate(self.input, input)
 
     def resume(self, session: Session, job: Job) -> None:
-        """Let a failed or cancelled job go on from what did not succeed. Raises NotResumable."""
+        """Let a job go on from what did not succeed. Raises NotResumable, PipelineChanged."""
         if job.fingerprint != self.fingerprint:
             raise PipelineChanged()
-        opened = lifecycle.resume(session.connection(), job.id, self.expand)
+        opened = lifecycle.resume(session.connection(), job.id, self.expand, self._dependents)
         tracing.begin_again(session.connection(), job.id, self.name)
         tell_after_commit(session, job.id, [one.step_id for one in opened])
+
+    def _dependents(self, names: set[str]) -> list[NewStep]:
+        """Return the plan's rows of the steps that use, at any remove, what the named ones give."""
+        stale: set[str] = set()
+        for spec in self.specs:
+            if {self.producers[one].name for one in self.sources(spec)} & (names | stale):
+                stale.add(spec.name)
+        return [self.row(self.steps[name]) for name in stale]
 
     def retry(self, session: Session, job: Job) -> Job:
         """Start a new job with the same input and budget. Raises InvalidInput."""

@@ -12,6 +12,12 @@ class ModelRefused(Unprocessable):
     code = "model_refused"
 
 
+class InputRefused(ModelRefused):
+    """The model will not take this text."""
+
+    code = "input_refused"
+
+
 class FetchRefused(Unprocessable):
     """This address cannot be fetched."""
 

@@ -23,7 +23,7 @@ class Embedder(Protocol):
     def embed(self, texts: Sequence[str], *, model: str | None = None) -> list[list[float]]:
         """Return `(n, d)` vectors of unit length, in order, by `model` (default: configured).
 
-        Raises Unavailable, Refused."""
+        Raises Unavailable, ModelRefused, and InputRefused where a text itself is to blame."""
         ...
 
 

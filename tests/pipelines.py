@@ -94,7 +94,7 @@ def list_numbers(numbers: Numbers) -> Listed:
 @step(max_attempts=3)
 def double(one: One, numbers: Numbers, progress: Progress) -> Doubled:
     paid(numbers.folder, f"double-{one.key}")
-    if one.key in numbers.fail:
+    if one.key in numbers.fail and not (Path(numbers.folder) / "mended").exists():
         raise Refused(key=one.key)
     parts = 10 if numbers.sleep_s else 1
     for _ in held_back(numbers):
@@ -133,10 +133,20 @@ fan = Pipeline(
     startable=True,
 )
 
+
+class Aside(BaseModel):
+    times: int
+
+
+def aside(numbers: Numbers) -> Aside:
+    return Aside(times=paid(numbers.folder, "aside"))
+
+
 tolerant = Pipeline(
     "tests.tolerant",
     list_numbers,
     each(double, over=Listed, items="items", key="key", optional=True),
+    aside,
     left,
     input=Numbers,
     startable=True,

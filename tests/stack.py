@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ import httpx
 import psycopg
 from sqlalchemy import make_url, text
 
-from config.db import connection, transaction
+from config.db import connection, engine, transaction
 from models.accounts import provision_user
 from models.jobs import nodes
 from models.jobs.queries import describe, get_job
@@ -36,6 +36,9 @@ FAST = {
     "STREAM_COMPACT_S": "0.3",
     "STREAM_SILENCE_S": "0.3",
 }
+STARTS_S = (
+    120  # a process needs 2 to 4 s of processor time; on a loaded machine that takes a minute
+)
 POOLS = {"io": ("threads", 4), "cpu": ("prefork", 2), "stream": ("threads", 4)}
 
 
@@ -85,10 +88,12 @@ class Stack:
             inside,
         )
 
-    def start_workers(self, module: str = "tests.worker") -> None:
-        for queue in POOLS:
+    def start_workers(self, *queues: str, module: str = "tests.worker") -> None:
+        """Start a worker for each queue, of all queues if none is named."""
+        wanted = set(queues or POOLS)
+        for queue in sorted(wanted):
             self.start_worker(queue, module)
-        wait_for(lambda: live_queues() >= set(POOLS), 60)
+        wait_for(lambda: live_queues() >= wanted, STARTS_S)
 
     def start_web(self, module: str = "tests.web") -> str:
         with socket.socket() as probe:
@@ -100,7 +105,7 @@ class Stack:
             {},
         )
         url = f"http://127.0.0.1:{self.port}"
-        wait_for(lambda: answers(f"{url}/health"), 60)
+        wait_for(lambda: answers(f"{url}/health"), STARTS_S)
         return url
 
     def _spawn(
@@ -149,6 +154,27 @@ class Stack:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(15)
             kill_family(process)
+
+
+@contextlib.contextmanager
+def stack_of(folder: Path, *queues: str, **environment: str) -> Iterator[Stack]:
+    """Workers on a database of their own, for as long as the context lasts."""
+    fresh_database()
+    prepare_owner()
+    running = Stack(folder, **environment)
+    try:
+        running.start_workers(*queues)
+        yield running
+    finally:
+        running.stop()
+        engine().dispose()
+
+
+@contextlib.contextmanager
+def client_of(running: Stack, *, timeout_s: float = 90) -> Iterator[httpx.Client]:
+    """A client of the stack's API server, which is started."""
+    with httpx.Client(base_url=running.start_web(), timeout=timeout_s) as opened:
+        yield opened
 
 
 def kill_family(process: subprocess.Popen[bytes]) -> None:

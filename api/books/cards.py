@@ -1,4 +1,4 @@
-"""Characters to take along: as a card for other chat programs, and as a file."""
+"""Personas: to take along as a card or a file, and to be written anew."""
 
 import hashlib
 from typing import Annotated, Literal
@@ -6,14 +6,18 @@ from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Response
+from pydantic import BaseModel
 
 from api.books.portraits import portrait
-from api.deps import Owner, SessionDep
+from api.deps import CHAT, Owner, SessionDep
 from api.dialects import speaking
 from models.blobs import read_blob
 from models.books.library import characters_named, get_book, get_character
 from models.files import safe_name
+from models.jobs.queries import JobPublic, describe
 from pipelines.books.cards import Card, NoPersona, card
+from pipelines.books.personas import CharacterAnalysis
+from pipelines.books.rewrite_persona import NoAnalysis, RewritePersona, rewrite_persona
 
 router = APIRouter(tags=["books"], **speaking("books"))
 
@@ -75,3 +79,30 @@ def read_prompt(
         raise NoPersona(name=row.name)
     data = read_blob(row.prompt_blob)
     return _file(data, "text/markdown; charset=utf-8", row.name, ".md", if_none_match)
+
+
+class PersonaRequest(BaseModel):
+    """What a character is like; without it, as the stored analysis says."""
+
+    analysis: CharacterAnalysis | None = None
+
+
+@router.post("/characters/{character_id}/persona", status_code=202, dependencies=[CHAT])
+def write_anew(
+    character_id: UUID,
+    body: PersonaRequest,
+    response: Response,
+    session: SessionDep,
+    owner: Owner,
+) -> JobPublic:
+    """Let a character be written anew from its analysis, as it is or as you have edited it.
+
+    Follow the job for progress. 409 for a character without an analysis, unless you give one.
+    """
+    row = get_character(session, character_id, owner=owner)
+    if body.analysis is None and row.analysis is None:
+        raise NoAnalysis()
+    wanted = RewritePersona(character_id=row.id, analysis=body.analysis)
+    job = rewrite_persona.start(session, wanted, owner=owner)
+    response.headers["Location"] = f"/jobs/{job.id}"
+    return describe(session, job)

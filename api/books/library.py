@@ -15,6 +15,7 @@ from api.once import OnceDep
 from config.blobs import BlobStore
 from config.products import ExtractorChoice
 from config.settings import listed, settings
+from models.base import now
 from models.blobs import hold_blob, release_blobs
 from models.books.library import (
     Book,
@@ -33,6 +34,7 @@ from models.books.library import (
 )  # fmt: skip
 from models.files import FileFormat, FileTooLarge, check_content, format_of, format_of_url
 from models.jobs import lifecycle
+from models.jobs.queries import eta_s
 from models.jobs.tables import TERMINAL, Job
 from pipelines import tell_after_commit
 from pipelines.books.forget_book import ForgetBook, forget_book
@@ -54,6 +56,7 @@ class BookPublic(BaseModel):
     processing_error: dict[str, Any] | None
     processing_version: str | None
     progress: float
+    eta_s: float | None  # while it is read in, the seconds that it will still take
     job_id: UUID | None
     total_chapters: int
     total_chunks: int
@@ -122,11 +125,10 @@ class ProcessingAccepted(BaseModel):
 def _public(session: Session, book: Book) -> BookPublic:
     job = session.get(Job, book.job_id) if book.job_id else None
     status, error = processing_of(book, job)
-    told = book.model_dump(warnings=False) | {
-        "processing_status": status,
-        "processing_error": error,
-    }
-    return BookPublic(**told, progress=job.progress if job else 1.0)
+    told = book.model_dump(warnings=False)
+    told |= {"processing_status": status, "processing_error": error}
+    progress, left = (job.progress, eta_s(job, at=now())) if job else (1.0, None)
+    return BookPublic(**told, progress=progress, eta_s=left)
 
 
 def _character(row: Character) -> CharacterPublic:

@@ -99,8 +99,9 @@ async def talk(
     """Say something to a character and stream the reply.
 
     Frames: `{"token"}` …, then `{"done": true, "full_response"}`; `{"error", "code"}` when another
-    reply is being written (429, with its job) or the model fails (502). The job of the reply is in
-    `X-Job-ID`; `GET /chat-sessions/{id}/stream` with `Last-Event-ID` goes on where you were.
+    reply is being written (429, with its job and where its `stream` is) or the model fails (502).
+    The job of the reply is in `X-Job-ID`; `GET /chat-sessions/{id}/stream` with `Last-Event-ID`
+    goes on where you were.
     """
 
     def plan(session: Session) -> tuple[ChatSession, Say]:
@@ -187,7 +188,8 @@ async def _reply(plan: Plan, owner: UUID, cursor: CursorDep, once: Once, said: A
     try:
         job_id = await run_in_threadpool(_begin, plan, owner, once, said)
     except SessionBusy as busy:
-        return EventStream(_frames(BOOKS.busy(str(busy), busy.details)), owner)
+        told = busy.details | {"stream": f"/jobs/{busy.details['job_id']}/events"}
+        return EventStream(_frames(BOOKS.busy(str(busy), told)), owner)
     return await follow(
         job_id, cursor, BOOKS, owner=owner, **{"X-Job-ID": str(job_id)}, **once.headers
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from .corpora import Novel, Person, Quotation
 
 MAJOR_MENTIONS = 10  # named persons with as many, pronouns included, count as characters to find
+MINE = frozenset({"i", "me", "my", "mine", "myself"})  # outside of speech, a narrator's
 _PRONOUNS = {"he": "he", "him": "he", "his": "he", "she": "she", "her": "she", "hers": "she"}
 
 
@@ -89,12 +90,22 @@ def _rows(path: Path) -> list[list[str]]:
     return [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def _place(row: list[str]) -> tuple[int, ...]:
+    """Return where a mention or a quotation is: sentence and word of its start, then of its end."""
+    return tuple(int(cell) for cell in row[2:6])
+
+
 def _mentioned(root: Path, name: str) -> dict[str, set[str]]:
-    """Return the phrases that mention each entity."""
+    """Return the phrases that mention each entity, without what all say of themselves in speech."""
+    quotations = _rows(root / "quotations" / f"{name}.ann")
+    spoken = [_place(row) for row in quotations if row[0] == "QUOTE"]
     phrases, found = {}, defaultdict(set)
     for row in _rows(root / "coref" / f"{name}.ann"):
         if row[0] == "MENTION":
-            phrases[row[1]] = row[6].lower()
+            at, phrase = _place(row), row[6].lower()
+            own = phrase in MINE and any(q[:2] <= at[:2] <= q[2:] for q in spoken)
+            if not own:
+                phrases[row[1]] = phrase
         elif row[0] == "COREF" and row[1] in phrases:
             found[row[2]].add(phrases[row[1]])
     return found

@@ -11,9 +11,7 @@ from tasks.adapters.extractors.features import Question, Who
 from tasks.adapters.extractors.mentions import KnownCast
 from tasks.adapters.extractors.names import normal
 
-from .litbank import Document, GoldQuote
-
-MINE = frozenset({"i", "me", "my", "myself"})
+from .litbank import MINE, Document, GoldQuote
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from tasks.adapters.extractors.decoder import Decoder
-from tasks.adapters.extractors.features import Features, Who, transition
+from tasks.adapters.extractors.features import Features, Who
 from tasks.adapters.extractors.lexicon import DATA
+from tasks.adapters.extractors.sequence import transition
 
 from .litbank import load
 from .masked import load_masked

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Column, Index, String, delete
+from sqlalchemy import CheckConstraint, Column, Index, String, delete, func
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, Session, SQLModel, select
 
@@ -237,6 +237,12 @@ def characters_named(session: Session, book_id: UUID, names: Sequence[str]) -> l
         Character.name.in_(names),  # type: ignore[attr-defined]
     )
     return list(session.exec(query.order_by(Character.sort_order)))  # type: ignore[arg-type]
+
+
+def count_voices(session: Session, book_id: UUID) -> int:
+    """Return how many of a book's characters have a voice."""
+    voiced = select(func.count()).where(Character.book_id == book_id, Character.is_primary)
+    return session.exec(voiced).one()
 
 
 def replace_cast(session: Session, book: Book, cast: list[Character]) -> None:

@@ -1,12 +1,26 @@
 """What people do to a job: start it, stop it, take it up again, answer it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, DateTime, Integer, String, Uuid, bindparam, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    DateTime,
+    Integer,
+    Row,
+    String,
+    Uuid,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import make_transient_to_detached
 
@@ -26,9 +40,13 @@ from models.jobs.plan import (
 )
 from models.jobs.tables import TERMINAL, Job, JobStatus, StepStatus, job, step
 
+RESUMABLE = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SUCCEEDED_DEGRADED})
+# Names of steps → the plan's rows of all steps that use, at whatever remove, what those give.
+Dependents = Callable[[set[str]], list[NewStep]]
+
 
 class NotResumable(Conflict):
-    """Only a failed or cancelled job can be resumed."""
+    """Only a job that failed, was cancelled or left items out can be resumed."""
 
     code = "not_resumable"
 
@@ -177,21 +195,24 @@ def _cancel_steps(conn: Connection, job_id: UUID) -> bool:
     return conn.execute(running.limit(1)).first() is not None
 
 
-def resume(conn: Connection, job_id: UUID, expand: Expand) -> list[Opened]:
-    """Let a failed or cancelled job go on from the steps or items that did not succeed.
+def resume(conn: Connection, job_id: UUID, expand: Expand, after: Dependents) -> list[Opened]:
+    """Let a job go on from the steps or items that did not succeed, and from what needs theirs.
 
-    Attempts are counted anew. Returns the steps that became ready; a job with a concurrency key is
-    held again instead. Raises NotFound, NotResumable.
+    A job that succeeded without some of its items is one of them: only those items are run again,
+    and `after`, the steps that use what they give. Attempts are counted anew. Returns the steps
+    that became ready; a job with a concurrency key is held again instead.
+    Raises NotFound, NotResumable.
     """
     locked = lock_job(conn, job_id)
     if locked is None:
         raise NotFound("There is no such job.")
-    if locked.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+    if locked.status not in RESUMABLE:
         raise NotResumable(status=locked.status)
-    at = _begin_anew(conn, job_id)
+    at = _begin_anew(conn, job_id, locked, after)
     if at is None:
         raise NotResumable("Every step of this job has succeeded.", status=locked.status)
-    held = conn.execute(_requeue.where(job.c.id == job_id)).scalar_one() is not None
+    requeue = _requeue.where(job.c.id == job_id).values(progress=at / locked.parts)
+    held = conn.execute(requeue).scalar_one() is not None
     log(conn, job_id, locked.event_seq, "job.resumed", {"status": JobStatus.QUEUED})
     return [] if held else open_position(conn, locked, job_id, at, expand, None)
 
@@ -211,22 +232,36 @@ _requeue = (
 )
 
 
-def _begin_anew(conn: Connection, job_id: UUID) -> int | None:
-    """Make pending what did not succeed; return the first position of it, None if there is none."""
-    reset = (
+def _begin_anew(conn: Connection, job_id: UUID, locked: Row[Any], after: Dependents) -> int | None:
+    """Make pending what did not succeed and what needs it; return where that begins, if anywhere."""
+    mine = step.c.job_id == job_id
+    found = conn.execute(select(step.c.name, step.c.position).where(mine, _undone)).all()
+    stale = after({row.name for row in found})
+    _reset(conn, mine & (_undone | step.c.name.in_([row.name for row in stale])))
+    _fold(conn, job_id, [row for row in stale if row.fan_out], locked)
+    return min((row.position for row in found), default=None)
+
+
+def _reset(conn: Connection, which: ColumnElement[bool]) -> None:
+    """Let steps be run again. What they have saved as their checkpoint stays."""
+    values = dict.fromkeys(("ready_at", "published_at", "finished_at", "output", "error"))
+    conn.execute(
         update(step)
-        .where(step.c.job_id == job_id, _undone)
+        .where(which)
         .values(
-            status=StepStatus.PENDING,
-            generation=step.c.generation + 1,
-            attempt=0,
-            ready_at=None,
-            published_at=None,
-            finished_at=None,
-            error=None,
+            status=StepStatus.PENDING, generation=step.c.generation + 1, attempt=0, **values
         )
-    )
-    return min(conn.execute(reset.returning(step.c.position)).scalars(), default=None)
+    )  # fmt: skip
+
+
+def _fold(conn: Connection, job_id: UUID, rows: list[NewStep], locked: Row[Any]) -> None:
+    """Put the one row that stands for items not known yet in the place of the items."""
+    if not rows:
+        return
+    names = [row.name for row in rows]
+    conn.execute(delete(step).where(step.c.job_id == job_id, step.c.name.in_(names)))
+    of_job = {"owner_id": locked.owner_id, "priority": locked.priority}
+    conn.execute(insert(step), [step_values(job_id, row, **of_job) for row in rows])
 
 
 def answer_step(conn: Connection, job_id: UUID, name: str, item: str, value: Any) -> UUID:

@@ -177,7 +177,8 @@ def open_position(
 ) -> list[Opened]:
     """Make the steps of a position ready, or end the job when there is no such position.
 
-    Steps of the Celery chain `chain` are marked as published: that chain brings them.
+    Steps of the Celery chain `chain` are marked as published: that chain brings them. A position
+    whose steps have all succeeded, before the job was resumed, is passed over.
     """
     if position >= locked.parts:
         finish(conn, job_id, _success(conn, locked, job_id), None)
@@ -185,6 +186,8 @@ def open_position(
     rows = conn.execute(
         _open_steps, {"b_job": job_id, "b_position": position, "b_chain": chain}
     ).all()
+    if not rows:
+        return open_position(conn, locked, job_id, position + 1, expand, None)
     if len(rows) == 1 and rows[0].fan_out:
         conn.execute(delete(step).where(step.c.id == rows[0].id))
         if items := expand(conn, job_id, position):

@@ -131,6 +131,17 @@ def explain(session: Session, found: Job) -> JobPublic:
     return told
 
 
+def eta_s(found: Job, *, at: datetime) -> float | None:
+    """Return how many seconds a running job will still take, if it goes on as it has gone so far.
+
+    None before it has begun or once it has ended.
+    """
+    if found.started_at is None or found.finished_at is not None or found.progress <= 0:
+        return None
+    gone = (at - found.started_at).total_seconds()
+    return round(max(0.0, gone * (1 - found.progress) / found.progress), 1)
+
+
 def job_output(conn: Connection, job_id: UUID) -> dict[str, Any] | None:
     """Return the output of a job's last step that succeeded, if it is one of one."""
     output: dict[str, Any] | None = conn.execute(

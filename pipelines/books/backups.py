@@ -31,14 +31,16 @@ class PersonaFiles(BaseModel):
 def back_up_personas(edition: Edition, personas: list[Persona], blobs: Blobs) -> PersonaFiles:
     """Write each persona into the blob store, as Markdown. Safe to repeat."""
     return PersonaFiles(
-        files=[
-            PersonaFile(
-                name=persona.name,
-                path=f"{edition.book_id}/{safe_name(persona.name)}.md",
-                blob=blobs.put(persona_file(edition.book_id, edition.version, persona).encode()),
-            )
-            for persona in personas
-        ]
+        files=[file_of(edition.book_id, edition.version, persona, blobs) for persona in personas]
+    )
+
+
+def file_of(book_id: UUID, version: int, persona: Persona, blobs: Blobs) -> PersonaFile:
+    """Write one persona into the blob store. Safe to repeat."""
+    return PersonaFile(
+        name=persona.name,
+        path=f"{book_id}/{safe_name(persona.name)}.md",
+        blob=blobs.put(persona_file(book_id, version, persona).encode()),
     )
 
 

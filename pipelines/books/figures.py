@@ -13,7 +13,7 @@ PHASES = {  # the document's names, and the steps that make them up
     "booknlp": ("read_whole",),
     "extract": ("scan_chapter", "find_cast", "read_chapter", "gather_cast"),
     "prompt": ("write_persona",),
-    "index": ("cut_chunks", "index_vectors", "index_keywords"),
+    "index": ("cut_chunks", "open_index", "index_batch"),
 }
 
 
@@ -25,6 +25,11 @@ def count_reading(session: Session, job_id: UUID, *, found: int, asked: int, voi
     for phase, seconds in phase_seconds(spans(session.connection(), job_id)).items():
         count(session, "phase_seconds", seconds, label=phase)
         count(session, "phase_runs", label=phase)
+
+
+def count_revoiced(session: Session, *, voiced: int) -> None:
+    """Count the characters who have got the voice that they were left without before."""
+    count(session, "characters_processed", voiced, label="success")
 
 
 def phase_seconds(steps: Sequence[Any]) -> dict[str, float]:

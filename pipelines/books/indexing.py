@@ -1,6 +1,7 @@
 """The text in passages, found again by meaning and by words: a new index beside the live one."""
 
 import json
+from collections.abc import Sequence
 
 from pydantic import BaseModel
 
@@ -8,11 +9,14 @@ from config.settings import settings
 from models.blobs import Blob
 from models.books.horizon import ChapterEnd
 from models.books.library import collection_name
+from models.errors import Unavailable, Unprocessable
 from pipelines.books.staging import BookText, Edition
 from tasks.pipeline import step
-from tasks.tools import Blobs, Embedder, Keywords, Passage, Progress, Tokenizer, Vectors
+from tasks.refusals import IndexRefused, InputRefused
+from tasks.tools import Blobs, Checkpoint, Embedder, Keywords, Passage, Tokenizer, Vectors
 
-EMBED_BATCH = 64  # passages per request: small enough to report progress and to stop soon
+BATCH_PASSAGES = 64  # in one request and one item: what a failure leaves out until it is resumed
+MOST_REFUSALS = 24  # of a batch: enough to find three bad passages; a model that takes none is left
 
 
 class Chunks(BaseModel):
@@ -23,20 +27,40 @@ class Chunks(BaseModel):
     chapters: list[ChapterEnd]
 
 
-class VectorIndex(BaseModel):
-    """A collection of vectors, and what made them."""
+class Batch(BaseModel):
+    """Passages `first` to `last` (exclusive)."""
+
+    number: int
+    first: int
+    last: int
+
+
+class Index(BaseModel):
+    """A new, empty collection, what makes its vectors, and what is to be put into it."""
 
     collection: str
     model: str
     dimension: int
+    batches: list[Batch]
+
+
+class IndexedBatch(BaseModel):
+    """How many passages of a batch can be found."""
+
     count: int
 
 
-class KeywordIndex(BaseModel):
-    """A collection for keyword search."""
+class Indexing(BaseModel):
+    """How far a batch has come: which passages lie there, and vectors that do not yet."""
 
-    collection: str
-    count: int
+    indexed: list[int] = []
+    vectors: Blob | None = None  # by the passage's number, as JSON
+
+
+class PassagesRefused(Unprocessable):
+    """The model will not take some of the passages; the others can be found."""
+
+    code = "passages_refused"
 
 
 @step(queue="cpu")
@@ -63,43 +87,85 @@ def cut_chunks(edition: Edition, book: BookText, blobs: Blobs, tokenizer: Tokeni
     return Chunks(passages=blobs.put(data), count=len(passages), chapters=ends)
 
 
-def _passages(chunks: Chunks, blobs: Blobs) -> list[Passage]:
-    return [Passage.model_validate(one) for one in json.loads(blobs.get(chunks.passages.key))]
+@step()
+def open_index(
+    edition: Edition, chunks: Chunks, embedder: Embedder, vectors: Vectors, keywords: Keywords
+) -> Index:
+    """Make the book's new collections, and say which model embeds all of the book."""
+    model = embedder.model()
+    collection = collection_name(edition.book_id, edition.version)
+    vectors.create(collection, model.dimension)
+    keywords.create(collection)
+    starts = range(0, chunks.count, BATCH_PASSAGES)
+    return Index(
+        collection=collection,
+        model=model.name,
+        dimension=model.dimension,
+        batches=[
+            Batch(number=number, first=first, last=min(first + BATCH_PASSAGES, chunks.count))
+            for number, first in enumerate(starts)
+        ],
+    )
 
 
 @step(idle_s=300)
-def index_vectors(
-    edition: Edition,
+def index_batch(
+    batch: Batch,
+    index: Index,
     chunks: Chunks,
     blobs: Blobs,
     embedder: Embedder,
     vectors: Vectors,
-    progress: Progress,
-) -> VectorIndex:
-    """Embed the passages into a new collection. Raises Unavailable (retried)."""
-    model = embedder.model()
-    collection = collection_name(edition.book_id, edition.version)
-    passages = _passages(chunks, blobs)
-    vectors.create(collection, model.dimension)
-    for start in range(0, len(passages), EMBED_BATCH):
-        batch = passages[start : start + EMBED_BATCH]
-        vectors.upsert(collection, batch, embedder.embed([one.text for one in batch]))
-        progress(start + len(batch), len(passages), "passages")
-    return VectorIndex(
-        collection=collection, model=model.name, dimension=model.dimension, count=len(passages)
-    )
+    keywords: Keywords,
+    checkpoint: Checkpoint,
+) -> IndexedBatch:
+    """Make the passages of a batch findable by words and by meaning.
+
+    Passages that the model refuses are left out and told. What is embedded is not paid for twice.
+    Raises PassagesRefused; Unavailable is retried.
+    """
+    every = json.loads(blobs.get(chunks.passages.key))
+    passages = [Passage.model_validate(one) for one in every[batch.first : batch.last]]
+    before = checkpoint.load(Indexing) or Indexing()
+    waiting = [one for one in passages if one.index not in before.indexed]
+    keywords.upsert(index.collection, waiting)
+    made = _kept(before, blobs) or _embed(embedder, index.model, waiting)
+    good = [one for one in waiting if one.index in made]
+    try:
+        vectors.upsert(index.collection, good, [made[one.index] for one in good])
+    except (Unavailable, IndexRefused):
+        blob = blobs.put(json.dumps(made).encode())
+        checkpoint.save(Indexing(indexed=before.indexed, vectors=blob))
+        raise
+    if len(good) < len(waiting):
+        checkpoint.save(Indexing(indexed=before.indexed + [one.index for one in good]))
+        raise PassagesRefused(passages=[one.index for one in waiting if one.index not in made])
+    return IndexedBatch(count=len(passages))
 
 
-@step()
-def index_keywords(
-    edition: Edition, chunks: Chunks, blobs: Blobs, keywords: Keywords, progress: Progress
-) -> KeywordIndex:
-    """Put the passages into a new collection for keyword search. Raises Unavailable (retried)."""
-    collection = collection_name(edition.book_id, edition.version)
-    passages = _passages(chunks, blobs)
-    keywords.create(collection)
-    for start in range(0, len(passages), EMBED_BATCH):
-        batch = passages[start : start + EMBED_BATCH]
-        keywords.upsert(collection, batch)
-        progress(start + len(batch), len(passages), "passages")
-    return KeywordIndex(collection=collection, count=len(passages))
+def _kept(before: Indexing, blobs: Blobs) -> dict[int, list[float]]:
+    """Return the vectors that an earlier attempt could not store."""
+    if before.vectors is None:
+        return {}
+    found: dict[str, list[float]] = json.loads(blobs.get(before.vectors.key))
+    return {int(number): vector for number, vector in found.items()}
+
+
+def _embed(embedder: Embedder, model: str, passages: Sequence[Passage]) -> dict[int, list[float]]:
+    """Return vectors by the passages' numbers; those that the model refuses have none.
+
+    A request that is refused is asked again in halves, until the passages to blame stand alone.
+    """
+    made: dict[int, list[float]] = {}
+    parts, refusals = [passages], 0
+    while parts and refusals < MOST_REFUSALS:
+        part = parts.pop(0)
+        try:
+            found = embedder.embed([one.text for one in part], model=model)
+        except InputRefused:
+            refusals += 1
+            half = len(part) // 2
+            parts += [part[:half], part[half:]] if half else []
+        else:
+            made |= {one.index: vector for one, vector in zip(part, found, strict=True)}
+    return made

@@ -13,22 +13,24 @@ from sqlmodel import Session
 
 from models.blobs import Blob, hold_blob
 from models.books.library import (
+    Book,
     Character,
     ProcessingStatus,
+    count_voices,
     get_book,
     replace_cast,
 )  # fmt: skip
-from models.errors import Unprocessable
+from models.errors import Conflict, Unprocessable
 from models.reading import CastList, Chapter, ChapterReading, ChapterScan, Reading
 from pipelines.books.backups import PersonaFile, PersonaFiles, back_up_personas
-from pipelines.books.figures import count_reading
+from pipelines.books.figures import count_reading, count_revoiced
 from pipelines.books.indexing import (
     Chunks,
-    KeywordIndex,
-    VectorIndex,
+    Index,
+    IndexedBatch,
     cut_chunks,
-    index_keywords,
-    index_vectors,
+    index_batch,
+    open_index,
 )  # fmt: skip
 from pipelines.books.personas import Persona, Profile, profiles, write_persona
 from pipelines.books.staging import (
@@ -40,7 +42,7 @@ from pipelines.books.staging import (
     stage_text,
 )  # fmt: skip
 from pipelines.books.whole import Unread, plan_chapters, read_whole
-from tasks.pipeline import Concurrency, Pipeline, each, parallel, step
+from tasks.pipeline import Concurrency, Pipeline, each, step
 from tasks.tools import Blobs, Extractor, JobRef
 
 
@@ -59,12 +61,19 @@ class Published(BaseModel):
     version: int
     characters: list[UUID]
     chunks: int
+    findable: int  # of the chunks, those of batches that left nothing out
 
 
 class NobodyThere(Unprocessable):
     """No characters were found in this text."""
 
     code = "no_characters"
+
+
+class NewerReading(Conflict):
+    """This book has been read again since; what that made stays."""
+
+    code = "newer_reading"
 
 
 @step(queue="cpu")
@@ -127,28 +136,46 @@ def publish(
     personas: list[Persona],
     backups: PersonaFiles,
     chunks: Chunks,
-    vectors: VectorIndex,
-    keywords: KeywordIndex,
+    index: Index,
+    indexed: list[IndexedBatch],
     job: JobRef,
     session: Session,
 ) -> Published:
-    """Save the cast and flip the book to the new version, all at once or not at all."""
+    """Save the cast and flip the book to the new version, all at once or not at all.
+
+    It is done again when what had failed was made later. Raises NewerReading.
+    """
     book = get_book(session, edition.book_id, owner=job.owner_id)
+    if book.index_version > edition.version:
+        raise NewerReading(version=book.index_version)
     rows = _characters(book.id, cast, personas, backups)
+    before, voices = count_voices(session, book.id), len(personas)
     replace_cast(session, book, rows)
     for blob in (text.text, cast.reading, *(file.blob for file in backups.files)):
         hold_blob(session, blob, owner=job.owner_id, purpose=f"book:{book.id}")
-    book.index_version = edition.version
-    book.embedding_model, book.embedding_dimension = vectors.model, vectors.dimension
-    book.total_chunks, book.total_chapters = keywords.count, len(text.chapters)
+    if book.index_version == edition.version:
+        count_revoiced(session, voiced=voices - before)
+    else:
+        count_reading(session, job.id, found=len(rows), asked=len(cast.main), voiced=voices)
+    book.processing_version = cast.processing_version
+    book.total_chapters = len(text.chapters)
+    session.add(_flip(book, edition.version, chunks, index))
+    return Published(
+        version=edition.version,
+        characters=[row.id for row in rows],
+        chunks=chunks.count,
+        findable=sum(batch.count for batch in indexed),
+    )
+
+
+def _flip(book: Book, version: int, chunks: Chunks, index: Index) -> Book:
+    """Let a book be searched in its new version from now on."""
+    book.index_version = version
+    book.embedding_model, book.embedding_dimension = index.model, index.dimension
+    book.total_chunks = chunks.count
     book.chapters = [chapter.model_dump() for chapter in chunks.chapters]
     book.processing_status = ProcessingStatus.COMPLETED
-    book.processing_version = cast.processing_version
-    session.add(book)
-    count_reading(session, job.id, found=len(rows), asked=len(cast.main), voiced=len(personas))
-    return Published(
-        version=edition.version, characters=[row.id for row in rows], chunks=keywords.count
-    )
+    return book
 
 
 def _characters(
@@ -202,7 +229,9 @@ ingest = Pipeline(
     gather_cast,
     each(write_persona, over=Cast, items="main", key="name", optional=True),
     cut_chunks,
-    parallel(index_vectors, index_keywords, back_up_personas),
+    open_index,
+    each(index_batch, over=Index, items="batches", key="number", optional=True),
+    back_up_personas,
     publish,
     input=IngestBook,
     concurrency=Concurrency(key="book_id"),  # a book is read by one job at a time

@@ -194,7 +194,6 @@ def write_persona(profile: Profile, forms: Structured, llm: LLM, checkpoint: Che
 
     The analysis is kept when the second pass fails: it is not paid for twice.
     """
-    told = profile.model_dump(mode="json")
     analysis = checkpoint.load(CharacterAnalysis)
     if analysis is None:
         analysis = forms.fill(
@@ -202,14 +201,23 @@ def write_persona(profile: Profile, forms: Structured, llm: LLM, checkpoint: Che
             analysis_messages(profile),
             purpose="analysis",
             temperature=ANALYSIS_TEMPERATURE,
-            extra={"task": "character_analysis", "facts": told},
+            extra={"task": "character_analysis", "facts": profile.model_dump(mode="json")},
         )
         checkpoint.save(analysis)
+    return speak_as(profile, analysis, llm)
+
+
+def speak_as(profile: Profile, analysis: CharacterAnalysis, llm: LLM) -> Persona:
+    """Carry out the second pass: ask how such a character speaks. Raises Unavailable."""
     prompt = llm.complete(
         persona_messages(profile, analysis),
         purpose="analysis",
         temperature=PERSONA_TEMPERATURE,
-        extra={"task": "system_prompt", "facts": told, "analysis": analysis.model_dump()},
+        extra={
+            "task": "system_prompt",
+            "facts": profile.model_dump(mode="json"),
+            "analysis": analysis.model_dump(),
+        },
     )
     return Persona(
         name=profile.name,

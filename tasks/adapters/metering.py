@@ -16,13 +16,14 @@ from models.costs.ledger import Spent
 from tasks import buckets, spending
 from tasks.adapters import prices
 from tasks.adapters.litellm_client import is_offline
-from tasks.adapters.model_errors import REFUSED, UNAUTHORIZED, wait_s
+from tasks.adapters.model_errors import REFUSED_INPUT, UNAUTHORIZED, wait_s
 from tasks.adapters.tokenizer import count_tokens
 
 # With these a provider says that it has not begun; a timeout says nothing of the kind.
 UNPAID = (
     *UNAUTHORIZED,
-    *REFUSED,
+    *REFUSED_INPUT,
+    exceptions.NotFoundError,
     exceptions.RateLimitError,
     exceptions.InternalServerError,
     exceptions.ServiceUnavailableError,

@@ -10,15 +10,14 @@ from litellm import exceptions
 from config.retry_after import retry_after_s
 from config.settings import settings
 from models.errors import Unavailable
-from tasks.refusals import ModelRefused
+from tasks.refusals import InputRefused, ModelRefused
 
 SHOWN_CHARS = 300  # of a provider's explanation
 KEY_LIKE = re.compile(r"\b(?:sk|pk|key|Bearer)[-_ ][\w*.-]{6,}")
 
 UNAUTHORIZED = (exceptions.AuthenticationError, exceptions.PermissionDeniedError)
-REFUSED = (
+REFUSED_INPUT = (
     exceptions.BadRequestError,  # context windows and content policies are kinds of it
-    exceptions.NotFoundError,
     exceptions.UnprocessableEntityError,
 )
 
@@ -29,7 +28,7 @@ class BrokeOff(Exception):
 
 @contextmanager
 def our_errors(model: str) -> Iterator[None]:
-    """Translate what a call to `model` raises. Raises Unavailable, ModelRefused.
+    """Translate what a call to `model` raises. Raises Unavailable, ModelRefused, InputRefused.
 
     The cause is left out on purpose: LiteLLM's messages may hold the key and the prompt.
     """
@@ -37,8 +36,10 @@ def our_errors(model: str) -> Iterator[None]:
         yield
     except UNAUTHORIZED:
         raise ModelRefused(f"The provider of {model} does not accept our key.") from None
-    except REFUSED as error:
+    except exceptions.NotFoundError as error:
         raise ModelRefused(f"{model} refused the request: {_shown(error)}") from None
+    except REFUSED_INPUT as error:
+        raise InputRefused(f"{model} refused the request: {_shown(error)}") from None
     except exceptions.RateLimitError as error:
         raise Unavailable(f"{model} is rate-limited.", retry_after_s=wait_s(error)) from None
     except (TimeoutError, openai.APITimeoutError):

@@ -120,6 +120,7 @@ DECISIONS: dict[str, Decision] = {
     "GET /characters/{character_id}": Owned(),
     "GET /characters/{character_id}/card": Owned(owner=409),
     "GET /characters/{character_id}/prompt.md": Owned(owner=409),
+    "POST /characters/{character_id}/persona": Owned(owner=409, send={"json": {}}),
     "POST /chat-sessions": Owned(owner=201, send={"json": {"character_id": "{character_id}"}}),
     "GET /chat-sessions": Mine(),
     "GET /chat-sessions/{session_id}": Owned(),

@@ -11,9 +11,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.db import engine
 from tests.scripted_model import ScriptedModel, Served
-from tests.stack import Stack, fresh_database, prepare_owner, wait_for
+from tests.stack import client_of, stack_of, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 NOVEL = Path(__file__).parents[1] / "data/novels/TheSignOfTheFour.txt"
@@ -35,26 +34,19 @@ def client(
     tmp_path_factory: pytest.TempPathFactory,
     model: tuple[ScriptedModel, Served],
 ) -> Iterator[httpx.Client]:
-    fresh_database()
-    prepare_owner()
-    served = model[1]
-    stack = Stack(
-        tmp_path_factory.mktemp("stack"),
-        TRUST_GATEWAY="true",
-        FETCH_ALLOW_LOOPBACK="false",
-        MODELS_CHAT="openai/plain",
-        MODELS_REWRITE="openai/broken",
-        LLM_API_BASE=served.base,
-        LLM_API_KEY="secret-key-of-the-test",
-    )
-    stack.start_workers()
-    url = stack.start_web()
-    with httpx.Client(base_url=url, timeout=90) as opened:
+    folder = tmp_path_factory.mktemp("stack")
+    environment = {
+        "TRUST_GATEWAY": "true",
+        "FETCH_ALLOW_LOOPBACK": "false",
+        "MODELS_CHAT": "openai/plain",
+        "MODELS_REWRITE": "openai/broken",
+        "LLM_API_BASE": model[1].base,
+        "LLM_API_KEY": "secret-key-of-the-test",
+    }
+    with stack_of(folder, **environment) as stack, client_of(stack) as opened:
         yield opened
-    stack.stop()
-    engine().dispose()
     assert "secret-key-of-the-test" not in "".join(
-        path.read_text(errors="replace") for path in stack.folder.glob("*.log")
+        path.read_text(errors="replace") for path in folder.glob("*.log")
     )
 
 
@@ -175,6 +167,7 @@ def test_a_second_message_meanwhile_is_told_which_job_is_writing(
                 "error": "Another reply is being written in this session.",
                 "code": 429,
                 "job_id": writing,
+                "stream": f"/jobs/{writing}/events",
             },
             {"done": True, "full_response": ""},
         ]

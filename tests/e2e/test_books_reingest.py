@@ -12,9 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from config.db import engine
 from tests.scripted_model import ScriptedModel, Served
-from tests.stack import Stack, fresh_database, prepare_owner, wait_for
+from tests.stack import client_of, stack_of, wait_for
 
 pytestmark = pytest.mark.timeout(400)
 NOVELS = Path(__file__).parents[1] / "data/novels"
@@ -42,22 +41,16 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 def client(_postgres_server: None, _valkey_server: None, tmp_path: Path) -> Iterator[httpx.Client]:
-    fresh_database()
-    prepare_owner()
     with Served(ScriptedModel(tokens=12, interval_s=0.02)) as served:
-        stack = Stack(
-            tmp_path,
-            FETCH_ALLOW_LOOPBACK="true",
-            LIMITS_ENABLED="false",
-            MODELS_CHAT="openai/plain",
-            LLM_API_BASE=served.base,
-            LLM_API_KEY="key",
-        )
-        stack.start_workers()
-        with httpx.Client(base_url=stack.start_web(), timeout=120) as opened:
+        environment = {
+            "FETCH_ALLOW_LOOPBACK": "true",
+            "LIMITS_ENABLED": "false",
+            "MODELS_CHAT": "openai/plain",
+            "LLM_API_BASE": served.base,
+            "LLM_API_KEY": "key",
+        }
+        with stack_of(tmp_path, **environment) as stack, client_of(stack, timeout_s=120) as opened:
             yield opened
-        stack.stop()
-    engine().dispose()
 
 
 def read_in(client: httpx.Client, book_id: str, address: str) -> str:

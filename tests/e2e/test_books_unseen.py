@@ -10,9 +10,8 @@ import httpx
 import pytest
 from httpx_sse import connect_sse
 
-from config.db import engine
 from tests.scripted_model import ScriptedModel, Served
-from tests.stack import Stack, fresh_database, prepare_owner
+from tests.stack import client_of, stack_of
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 NOVEL = Path(__file__).parents[1] / "data/novels/Emma.txt"
@@ -34,20 +33,15 @@ def client(
     tmp_path_factory: pytest.TempPathFactory,
     model: ScriptedModel,
 ) -> Iterator[httpx.Client]:
-    fresh_database()
-    prepare_owner()
+    folder = tmp_path_factory.mktemp("stack")
     with Served(model) as served:
-        stack = Stack(
-            tmp_path_factory.mktemp("stack"),
-            MODELS_CHAT="openai/plain",
-            LLM_API_BASE=served.base,
-            LLM_API_KEY="key",
-        )
-        stack.start_workers()
-        with httpx.Client(base_url=stack.start_web(), timeout=120) as opened:
+        environment = {
+            "MODELS_CHAT": "openai/plain",
+            "LLM_API_BASE": served.base,
+            "LLM_API_KEY": "key",
+        }
+        with stack_of(folder, **environment) as stack, client_of(stack, timeout_s=120) as opened:
             yield opened
-        stack.stop()
-    engine().dispose()
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,9 @@ import httpx
 import icalendar
 import pytest
 
-from config.db import engine
 from tests.scripted_model import ScriptedModel, Served
 from tests.scripted_planner import told_of
-from tests.stack import Stack, fresh_database, live_queues, prepare_owner, wait_for
+from tests.stack import Stack, live_queues, stack_of, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 EXAMPLES = Path(__file__).parents[1] / "data/goals/examples.txt"
@@ -37,20 +36,15 @@ def stack(
     tmp_path_factory: pytest.TempPathFactory,
     model: tuple[ScriptedModel, Served],
 ) -> Iterator[Stack]:
-    fresh_database()
-    prepare_owner()
-    running = Stack(
-        tmp_path_factory.mktemp("stack"),
-        TRUST_GATEWAY="true",
-        MODELS_PLAN="openai/planner",
-        LLM_API_BASE=model[1].base,
-        LLM_API_KEY="secret-key-of-the-test",
-    )
-    running.start_workers()
-    running.start_web()
-    yield running
-    running.stop()
-    engine().dispose()
+    environment = {
+        "TRUST_GATEWAY": "true",
+        "MODELS_PLAN": "openai/planner",
+        "LLM_API_BASE": model[1].base,
+        "LLM_API_KEY": "secret-key-of-the-test",
+    }
+    with stack_of(tmp_path_factory.mktemp("stack"), **environment) as running:
+        running.start_web()
+        yield running
 
 
 @pytest.fixture(scope="module")

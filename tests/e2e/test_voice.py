@@ -9,9 +9,8 @@ import httpx
 import jwt
 import pytest
 
-from config.db import engine
 from tests.scripted_deepgram import KEY, ScriptedDeepgram
-from tests.stack import Stack, fresh_database, kill_family, prepare_owner, wait_for
+from tests.stack import Stack, kill_family, stack_of, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 SECRET = "the-shared-secret-of-the-issuer-0123456789"
@@ -23,20 +22,15 @@ VOICE = "/api/v1/voice"
 def stack(
     _postgres_server: None, _valkey_server: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    fresh_database()
-    prepare_owner()
     with ScriptedDeepgram() as deepgram:
-        running = Stack(
-            tmp_path_factory.mktemp("stack"),
-            TRUST_GATEWAY="true",
-            DEEPGRAM_API_KEY=KEY,
-            DEEPGRAM_API_BASE=deepgram.base,
-            AUTH_JWT_SECRET=SECRET,
-        )
-        running.start_workers()
-        yield running
-        running.stop()
-    engine().dispose()
+        environment = {
+            "TRUST_GATEWAY": "true",
+            "DEEPGRAM_API_KEY": KEY,
+            "DEEPGRAM_API_BASE": deepgram.base,
+            "AUTH_JWT_SECRET": SECRET,
+        }
+        with stack_of(tmp_path_factory.mktemp("stack"), **environment) as running:
+            yield running
 
 
 def client(stack: Stack) -> httpx.Client:

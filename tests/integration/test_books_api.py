@@ -7,6 +7,7 @@ import pytest
 
 from config.blobs import BlobStore
 from config.db import connection
+from tests.inline import drain
 
 TEXT = b'CHAPTER I\n\nAnn met Bob. "Good day," said Ann.\n'
 
@@ -41,6 +42,17 @@ async def test_a_file_that_cannot_be_read_is_refused_and_nothing_stored(
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert isinstance(answer.json()["detail"], str)
     assert (rows("book"), rows("job"), set(BlobStore().keys())) == (0, 0, before)
+
+
+async def test_a_book_in_another_language_fails_and_says_why(client: httpx.AsyncClient) -> None:
+    french = "Longtemps, je me suis couché de bonne heure, et mes yeux se fermaient si vite. " * 9
+    book = (await add(client, "book.txt", french.encode())).json()
+
+    drain()
+
+    found = (await client.get(f"/books/{book['id']}")).json()
+    assert found["processing_status"] == "failed"
+    assert found["processing_error"]["code"] == "not_english"
 
 
 async def test_a_file_over_the_limit_is_refused_before_it_is_read(
@@ -152,6 +164,24 @@ async def test_health_is_ok_as_text_and_as_json(client: httpx.AsyncClient) -> No
 
     assert (plain.text, plain.headers["content-type"].split(";")[0]) == ("ok", "text/plain")
     assert told.json() == {"status": "ok", "service": "longrun"}
+    assert plain.headers["cache-control"] == "no-store"
+
+
+async def test_a_book_tells_how_long_it_will_still_be_read(client: httpx.AsyncClient) -> None:
+    book = (await add(client, "book.txt", TEXT)).json()
+    assert book["eta_s"] is None
+    with connection() as conn:
+        conn.exec_driver_sql(
+            "UPDATE job SET status = 'running', progress = 0.25,"
+            " started_at = clock_timestamp() - interval '60 seconds'"
+        )
+
+    found = (await client.get(f"/books/{book['id']}")).json()
+
+    assert (found["processing_status"], found["progress"]) == ("processing", 0.25)
+    assert 180 <= found["eta_s"] < 600
+    drain()
+    assert (await client.get(f"/books/{book['id']}")).json()["eta_s"] is None
 
 
 def test_novels_for_tests_are_there() -> None:

@@ -128,6 +128,24 @@ async def test_optional_items_that_fail_leave_the_job_degraded(client: httpx.Asy
     assert [(one["step"], one["item"]) for one in told["degraded"]] == [("double", "n1")]
 
 
+async def test_items_that_were_left_out_are_run_alone_with_what_uses_them(
+    client: httpx.AsyncClient, tmp_path: Any
+) -> None:
+    told = await run(client, "tests.tolerant", fail=["n1"], folder=str(tmp_path))
+    assert (told["status"], told["output"]) == ("succeeded_degraded", {"value": 4})
+    (tmp_path / "mended").touch()
+
+    answer = await client.post(f"/jobs/{told['id']}/resume")
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    await run_in_threadpool(drain)
+
+    found = (await client.get(f"/jobs/{told['id']}")).json()
+    assert (found["status"], found["output"]) == ("succeeded", {"value": 6})
+    assert (found["progress"], found["degraded"]) == (1.0, [])
+    paid = {path.stem: len(path.read_text().split()) for path in tmp_path.glob("*.paid")}
+    assert paid == {"double-n0": 1, "double-n1": 2, "double-n2": 1, "aside": 1}
+
+
 async def test_a_failed_job_resumes_from_the_step_that_failed(
     client: httpx.AsyncClient, tmp_path: Any
 ) -> None:

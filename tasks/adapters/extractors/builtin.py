@@ -17,7 +17,7 @@ class BuiltinExtractor:
     All methods are pure and deterministic: the same text and version give the same reading.
     """
 
-    version = "builtin-2"
+    version = "builtin-3"
 
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         """Work with other weights than the packaged ones: for measuring what was held out."""

@@ -1,6 +1,7 @@
 """The cast of a book, merged from the scans of its chapters."""
 
 from collections import Counter
+from collections.abc import Collection
 
 from models.reading import CastList, CastMember, ChapterScan, Gender, Narration, QuoteStyle
 
@@ -9,6 +10,7 @@ from .clusters import Cluster
 from .lexicon import lexicon
 from .marriages import join_married
 from .names import Cutter, Name, collect_names, normal
+from .offices import find_bearer
 from .persons import find_persons
 
 FIRST_PERSON_SHARE = 0.008  # of the narrated words are "I", where somebody tells their own story
@@ -32,10 +34,14 @@ def cast_book(scans: list[ChapterScan]) -> CastList:
     clusters.sort(key=lambda c: (-c.count, _best_name(c).key))
     narration = _narration(scans)
     narrator = _narrator(clusters, scans) if narration == "first" else None
-    members = _members(clusters, narration, narrator) + _roles(scans, len(clusters) + 1, clusters)
+    offices = _offices(scans, clusters)
+    members = _members(clusters, narration, narrator)
+    members += _roles(scans, len(clusters) + 1, clusters, offices)
+    surfaces = _surfaces(clusters, members, narrator)
+    surfaces |= {f"the {noun}": surfaces[_best_name(who).key] for noun, who in offices.items()}
     return CastList(
         members=members,
-        surfaces=_surfaces(clusters, members, narrator),
+        surfaces=dict(sorted(surfaces.items())),
         blocked=_blocked(names, persons),
         ambiguous=sorted(_ambiguous(persons, cutter)),
         narration=narration,
@@ -148,7 +154,21 @@ def _members(
     return members
 
 
-def _roles(scans: list[ChapterScan], first_id: int, clusters: list[Cluster]) -> list[CastMember]:
+def _offices(scans: list[ChapterScan], clusters: list[Cluster]) -> dict[str, Cluster]:
+    """Return who is meant by "the doctor", "the captain"."""
+    count = Counter[str]()
+    for role in (role for scan in scans for role in scan.roles):
+        count[role.noun] += role.count
+    found = {noun: find_bearer(noun, n, clusters) for noun, n in sorted(count.items())}
+    return {noun: who for noun, who in found.items() if who is not None}
+
+
+def _roles(
+    scans: list[ChapterScan],
+    first_id: int,
+    clusters: list[Cluster],
+    offices: Collection[str],
+) -> list[CastMember]:
     """Return those who are only ever called what they are, and speak."""
     count, speech, he, she = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for role in (role for scan in scans for role in scan.roles):
@@ -161,7 +181,9 @@ def _roles(scans: list[ChapterScan], first_id: int, clusters: list[Cluster]) -> 
     most = max((cluster.count for cluster in clusters), default=0)
     found: list[CastMember] = []
     for noun in sorted(count, key=lambda noun: (-count[noun], noun)):
-        if count[noun] < ROLE_COUNT or speech[noun] < ROLE_SPEECH or noun in taken:
+        if count[noun] < ROLE_COUNT or speech[noun] < ROLE_SPEECH:
+            continue
+        if noun in taken or noun in offices:
             continue
         if noun in loose and count[noun] < LOOSE_SHARE * most:
             continue

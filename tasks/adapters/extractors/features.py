@@ -22,6 +22,7 @@ Evidence = defaultdict[str, float]
 RECENT_PEOPLE = 7
 RECENT_MENTIONS = 40
 RECENT_PARAGRAPHS = 12
+RECENT_MEANT = 3  # people a pronoun stood for
 CONVERSATION_TURNS, CONVERSATION_GAP = 8, 3  # turns looked at; paragraphs without speech between
 RECENT_NOUNS, NOUN_PARAGRAPHS = 3, 6
 SCENE_GAP = 6  # paragraphs without speech that end who is thought to be present
@@ -64,6 +65,7 @@ class FeatureMaker:
         )
         self._here = Counter(mention.who for mention in named)
         self._meant = {m.at: m.who for m in meant}
+        self._meant_at = sorted(m.at for m in meant if m.who != cast.narrator)
         self._mine = {page.para[m.at] for m in meant if m.who == cast.narrator}
         self._unnamed = SubjectReader(page, named, cast).find_unnamed()
         self._unnamed_at = [noun.at for noun in self._unnamed]
@@ -85,6 +87,7 @@ class FeatureMaker:
         found: dict[Who, Evidence] = defaultdict(lambda: defaultdict(float))
         recent = self._recent(turn)
         self._add_recent(found, recent)
+        self._add_meant(found, turn)
         self._add_unnamed(found, turn)
         self._add_near(found, turn)
         self._add_neighbours(found, place)
@@ -107,6 +110,19 @@ class FeatureMaker:
                 break
             seen.setdefault(mention.who, distance)
         return list(seen.items())
+
+    def _add_meant(self, found: dict[Who, Evidence], turn: Turn) -> None:
+        """Add whom the last pronouns of the narration mean."""
+        before = bisect_left(self._meant_at, turn.first)
+        seen: dict[int, int] = {}
+        for at in reversed(self._meant_at[max(0, before - RECENT_MENTIONS) : before]):
+            distance = turn.para - self._page.para[at]
+            if distance > RECENT_PARAGRAPHS // 2 or len(seen) == RECENT_MEANT:
+                break
+            seen.setdefault(self._meant[at], distance)
+        for rank, (who, distance) in enumerate(seen.items()):
+            found[who][f"meant{rank}"] = 1
+            found[who]["meant_recency"] = 1 / (1 + distance)
 
     @staticmethod
     def _add_recent(found: dict[Who, Evidence], recent: list[tuple[int, int]]) -> None:
@@ -136,6 +152,8 @@ class FeatureMaker:
         for mention in turn.narrated:
             key = "same_paragraph_owner" if mention.possessive else "same_paragraph"
             found[mention.who][key] += 1
+            if self._page.low[mention.first - 1] == "to" and mention.first > turn.first:
+                found[mention.who]["spoken_to"] = 1
         for ahead in (1, 2):
             for mention in self._by_para[turn.para + ahead][:2]:
                 found[mention.who][f"next{ahead}"] += 0.5
@@ -273,29 +291,3 @@ def _cues(turn: Turn) -> tuple[str, list[Cue]]:
     if turn.lead:
         return "L", [turn.lead]
     return ("B", turn.beats) if turn.beats else ("0", [])
-
-
-def transition(
-    question: Question,
-    before: Question | None,
-    before2: Question | None,
-    who: Who | None,
-    last: Who | None,
-    last2: Who | None,
-) -> Features:
-    """Return what the speakers of the two turns before say about `who` speaking now."""
-    if before is None:
-        return {}
-    distance = question.turn.para - before.turn.para
-    if distance > RECENT_PARAGRAPHS // 3:
-        return {}
-    if question.turn.goes_on and distance == 1:
-        return {"goes_on_same" if who == last else "goes_on_other": 1.0}
-    tag = {"0": "i", "B": "b"}.get(question.kind[0], "p" if "pronoun" in question.kind else "x")
-    gap = "0" if distance <= 1 else "1"
-    features: Features = {}
-    if who == last:
-        features[f"same_{tag}{gap}"] = 1.0
-    if before2 is not None and question.turn.para - before2.turn.para <= 6 and who != last:
-        features[f"{'turn_taking' if who == last2 else 'new'}_{tag}{gap}"] = 1.0
-    return features

@@ -41,8 +41,8 @@ class KnownCast:
 @lru_cache(maxsize=4)
 def _known(serialised: str) -> KnownCast:
     cast = CastList.model_validate_json(serialised)
-    roles = {m.name.removeprefix("the "): m.id for m in cast.members if m.role}
-    surfaces = {k: v for k, v in cast.surfaces.items() if k.removeprefix("the ") not in roles}
+    roles = {k[4:]: v for k, v in cast.surfaces.items() if k.startswith("the ")}
+    surfaces = {k: v for k, v in cast.surfaces.items() if not k.startswith("the ")}
     lengths = [surface.count(" ") + 1 for surface in [*surfaces, *cast.blocked]]
     narrators = [m.id for m in cast.members if m.is_narrator]
     return KnownCast(

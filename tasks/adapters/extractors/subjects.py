@@ -47,7 +47,8 @@ class SubjectReader:
         lists = lexicon()
         self._verbs = lists.of("speech", "strong") | lists.of("speech", "weak")
         self._adjectives = lists.of("grammar", "adjectives")
-        self._stop = lists.of("grammar", "stop")
+        self._stop = lists.of("grammar", "stop") | lists.of("verbs", "be")
+        self._stop |= lists.of("verbs", "auxiliary")
         self._prepositions = lists.of("grammar", "prepositions")
         self._genders = {noun: "unknown" for noun in lists.of("names", "roles_open")}
         self._genders |= {noun: "he" for noun in lists.of("names", "roles_he")}

@@ -2,7 +2,7 @@ import pytest
 
 from models.errors import Unavailable
 from tasks.adapters.embeddings import BATCH_CHARS, BATCH_TEXTS, LiteLLMEmbedder, batches
-from tasks.refusals import ModelRefused
+from tasks.refusals import InputRefused, ModelRefused
 from tests.integration.adapters.conftest import Configure
 from tests.scripted_model import ScriptedModel
 from tests.suites import EmbedderSuite
@@ -49,11 +49,20 @@ def test_an_index_is_queried_with_the_model_that_made_it(
 
 
 @pytest.mark.parametrize(
-    ("model", "error"), [("limited", Unavailable), ("broken", Unavailable), ("lost", ModelRefused)]
+    ("model", "error"),
+    [
+        ("limited", Unavailable),
+        ("broken", Unavailable),
+        ("lost", ModelRefused),
+        ("locked", ModelRefused),
+        ("refused", InputRefused),
+        ("window", InputRefused),
+    ],
 )
 def test_a_provider_s_no_is_told_apart(
     embedder: LiteLLMEmbedder, configure: Configure, model: str, error: type[Exception]
 ) -> None:
     configure(model)
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         embedder.embed(["text"])
+    assert type(caught.value) is error

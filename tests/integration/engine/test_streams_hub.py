@@ -193,7 +193,7 @@ async def test_a_job_that_was_resumed_is_followed_to_its_new_end(
     failed = await read(hub, job)
     assert failed[-1]["data"]["status"] == "failed"
     with connection() as conn:
-        lifecycle.resume(conn, job.id, lambda *_: [])
+        lifecycle.resume(conn, job.id, lambda *_: [], lambda _: [])
     job.generation += 1
     reading = asyncio.create_task(read(hub, job, Cursor.parse(failed[-1]["id"])))
     await asyncio.sleep(0.05)
