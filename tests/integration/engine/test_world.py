@@ -12,7 +12,8 @@ from config.local import EmbeddedPostgres
 from models.jobs.dispatch import Hint
 from tasks import record
 from tasks.forms import NotReached
-from tests.integration.engine.world import LEASE_S, PIPELINES, World
+from tests.integration.engine.fated import PIPELINES
+from tests.integration.engine.world import LEASE_S, World
 from tests.stack import read
 
 LINE, _, FAN = PIPELINES
