@@ -11,7 +11,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from config.db import connection, single_statement
 from config.settings import settings
@@ -31,6 +32,7 @@ T = TypeVar("T")
 RATE_LIMITED = "provider_rate_limited"
 SPREAD = 1.5  # those whom a provider's limit has sent away do not all come back at once
 ANSWER_LOST: Json = {"code": "unavailable", "message": "The connection failed as it was claimed."}
+AWAY = (DBAPIError, PoolTimeout)  # how Postgres says that it is not there
 RECORD_FOR_S = 120.0  # how long a finished attempt waits for Postgres to take its result
 
 
@@ -94,6 +96,15 @@ def found_taken(claim: Claim) -> Advanced:
         return Advanced([], claims.taken_after(conn, claim, taker=taker()))
 
 
+def _may_pass(error: Exception) -> bool:
+    """Say whether Postgres may take the same transaction later.
+
+    An attempt to connect that fails invalidates no connection; a deadlock's victim may try again.
+    """
+    away = (OperationalError, InterfaceError, PoolTimeout)
+    return isinstance(error, away) or getattr(error, "connection_invalidated", False)
+
+
 def durably(claim: Claim, run: Callable[[], T]) -> T | None:
     """Run a transaction until Postgres has taken it. None: it had, though the commit raised.
 
@@ -103,14 +114,14 @@ def durably(claim: Claim, run: Callable[[], T]) -> T | None:
     while True:
         try:
             return run()
-        except DBAPIError as error:
-            if not error.connection_invalidated or time.monotonic() > give_up:
+        except AWAY as error:
+            if not _may_pass(error) or time.monotonic() > give_up:
                 raise
         time.sleep(random.uniform(0.1, 1.0))  # noqa: S311 — jitter, no secret
         try:
             with connection() as conn:
                 state = running.step_state(conn, claim.step_id)
-        except DBAPIError:
+        except AWAY:
             continue
         if state is None or state.epoch != claim.epoch:
             raise Superseded
@@ -137,7 +148,7 @@ def undo_claim(pipeline: Pipeline, step_id: UUID) -> None:
     give_up = time.monotonic() + RECORD_FOR_S
     while time.monotonic() < give_up:
         time.sleep(random.uniform(0.1, 1.0))  # noqa: S311 — jitter, no secret
-        with suppress(DBAPIError, Superseded):
+        with suppress(*AWAY, Superseded):
             publisher.submit(one.step_id for one in run())
             return
 
@@ -175,7 +186,7 @@ def fail(
 ) -> list[Opened] | None:
     """Record a failure: the step is tried again, if that may help, or has failed."""
     told = _told(error, claim)
-    passing = isinstance(error, (Unavailable, DBAPIError, OSError))
+    passing = isinstance(error, (Unavailable, OSError, *AWAY))
     if passing and claim.attempt < claim.max_attempts:
         tracing.note_end("retried", error)
         delay_s = _delay_s(error, claim.attempt)
@@ -192,7 +203,7 @@ def _told(error: Exception, claim: Claim) -> Json:
             {"details": error.details} if error.details else {}
         )
     logger.error("%s of job %s failed", claim.name, claim.job_id, exc_info=error)
-    if isinstance(error, (DBAPIError, OSError)):
+    if isinstance(error, (OSError, *AWAY)):
         return {"code": "unavailable", "message": f"A connection failed: {type(error).__name__}."}
     return {
         "code": "internal",

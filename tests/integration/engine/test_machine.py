@@ -23,7 +23,8 @@ from sqlalchemy import text
 
 from config.db import connection
 from models.errors import DomainError
-from tests.integration.engine.world import PIPELINES, WRITING, World
+from tests.integration.engine.fated import PIPELINES, WRITING
+from tests.integration.engine.world import World
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "15"))
 STEPS = 40

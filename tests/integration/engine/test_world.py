@@ -1,5 +1,6 @@
 """What the state machine has found, small."""
 
+import threading
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -7,10 +8,12 @@ import pytest
 from sqlalchemy import text
 
 from config.db import connection
+from config.local import EmbeddedPostgres
 from models.jobs.dispatch import Hint
 from tasks import record
 from tasks.forms import NotReached
-from tests.integration.engine.world import LEASE_S, PIPELINES, World
+from tests.integration.engine.fated import PIPELINES
+from tests.integration.engine.world import LEASE_S, World
 from tests.stack import read
 
 LINE, _, FAN = PIPELINES
@@ -108,6 +111,23 @@ def test_a_claim_whose_answer_was_lost_is_given_back(world: World) -> None:
     record.undo_claim(LINE, hand.claim.step_id)
 
     assert status_of(hand.claim.step_id) == "ready"
+
+
+def test_what_ends_while_postgres_is_away_is_recorded_when_it_is_back(
+    world: World, postgres: EmbeddedPostgres
+) -> None:
+    begin(world, "second")
+    (hand,) = world.hands
+    postgres.stop()
+    recording = threading.Thread(target=world.run, args=(hand, "succeed"), daemon=True)
+    recording.start()
+    recording.join(0.5)
+    assert recording.is_alive()
+
+    postgres.start()
+    recording.join(30)
+
+    assert status_of(hand.claim.step_id) == "succeeded"
 
 
 def status_of(step_id: UUID) -> str:
