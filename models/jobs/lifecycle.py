@@ -233,7 +233,7 @@ _requeue = (
 
 
 def _begin_anew(conn: Connection, job_id: UUID, locked: Row[Any], after: Dependents) -> int | None:
-    """Make pending what did not succeed and what needs it; return where that begins, if anywhere."""
+    """Make pending what did not succeed and what needs it; return where it begins, if anywhere."""
     mine = step.c.job_id == job_id
     found = conn.execute(select(step.c.name, step.c.position).where(mine, _undone)).all()
     stale = after({row.name for row in found})
