@@ -110,7 +110,8 @@ def test_no_bytes_break_a_route_that_takes_a_body(served: str) -> None:
         def run(door: tuple[str, str], body: bytes, kind: str, headers: dict[str, str]) -> None:
             told = {name: value.encode("latin-1") for name, value in headers.items()}
             sent = told | {"Content-Type": kind.encode()}
-            answer = client.request(*door, content=body, headers=list(sent.items()))
+            raw = [(name.encode(), value) for name, value in sent.items()]
+            answer = client.request(*door, content=body, headers=raw)
             assert answer.status_code < 500, (door, body, sent, answer.text)
             assert answer.status_code != 405, door
 
