@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Each does all its own set-up.
-.PHONY: demo up down test proof fuzz bench
+.PHONY: demo up down test proof chaos fuzz bench
 
 INSTALL := PYTHON="$(PYTHON)" sh config/local/install.sh
 PY := .venv/bin/python
@@ -26,6 +26,10 @@ test: # lint, types, import contracts, tests; runs beside a stack (more for pyte
 proof: # the long tests, which `make test` leaves out
 	@$(INSTALL) tests
 	$(PY) -m pytest -m long $(PYTEST)
+
+chaos: # breaks everything at random for 30 minutes (make chaos CHAOS="--minutes 5 --seed 7")
+	@$(INSTALL) tests
+	$(PY) -m tests.chaos $(CHAOS)
 
 fuzz: # every route of a real stack, for MINUTES=10, with what one answers in the next
 	@$(INSTALL) tests

@@ -6,25 +6,22 @@ retries, ETAs, chords, redelivery) are off on purpose: the engine has its own, i
 
 from kombu import Exchange, Queue
 
-from config.redis import broker_url as _broker_url
+from config import broker as _broker
 from config.settings import settings as _settings
 
-broker_url = _broker_url(_settings)
+broker_url = _broker.broker_url(_settings)
 broker_connection_retry_on_startup = True
-broker_transport_options = {
-    "visibility_timeout": 12 * 3600,  # redelivery is the dispatcher's work, not the broker's
-    "socket_timeout": _settings.redis.timeout_s * 10,  # a worker's blocking read
-    "socket_connect_timeout": _settings.redis.timeout_s,
-    "priority_steps": [0, 3, 6, 9],
-}
+broker_transport_options = _broker.transport_options(_settings)
 broker_pool_limit = 100  # opened when needed; each thread of Flower holds two, with 4 it hangs
 task_publish_retry = False  # a hint that cannot be sent is sent by the dispatcher
 
 # One queue per resource: threads that wait, processes that compute, people who watch; the last one
 # gets work only while a worker for it lives, and no worker of the Procfile does.
 task_queues = tuple(
-    Queue(name, Exchange(name), name) for name in ("io", "cpu", "stream", "booknlp")
+    Queue(name, Exchange(name), name, queue_arguments=_broker.queue_arguments(_settings))
+    for name in ("io", "cpu", "stream", "booknlp")
 )
+task_default_delivery_mode = "transient"  # a hint need not survive the broker's restart
 task_default_queue = "io"
 task_create_missing_queues = True
 
@@ -40,7 +37,9 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 worker_send_task_events = True  # for Flower
 task_send_sent_event = False
 worker_hijack_root_logger = False
-worker_soft_shutdown_timeout = 20.0  # works only with REMAP_SIGTERM=SIGQUIT (see Procfile)
+# On SIGTERM steps are handed over at their next safe point; those that show none within this time
+# are taken from us. `tasks/departure.py` sees to it, Celery's own soft shutdown sleeps it out.
+worker_soft_shutdown_timeout = _settings.engine.leave_s
 worker_enable_remote_control = True
 enable_utc = True
 timezone = "UTC"

@@ -6,12 +6,24 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from api import accounts, admin, dining, edge, errors, jobs, ops, schedules, webhooks
+from api import (
+    accounts,
+    admin,
+    costs,
+    dining,
+    edge,
+    errors,
+    jobs,
+    limits,
+    ops,
+    schedules,
+    webhooks,
+)
 from api.books import cards, conversations, library, messages, replies
 from api.goals import articles, feeds, goals, plans, scheduler, talks, voice
 from api.scenes import users as players
 from api.streams import Hub
-from config import logging
+from config import logging, tracing
 from config.safety import check_safe
 
 
@@ -20,6 +32,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     logging.configure()
     async with Hub().running():
         yield
+    tracing.flush()
 
 
 class Guarded(FastAPI):
@@ -36,10 +49,19 @@ app = Guarded(
     version="0.1.0",
     summary="Every long AI operation is a durable job.",
     lifespan=_lifespan,
+    telemetry={
+        "tracing": tracing.is_on(),
+        "tracer_provider": tracing.provider(),
+        "exclude": lambda scope: scope["path"] in limits.PROBES,
+        "operation_spans": False,
+        "metrics": False,
+        "logs": False,
+        "auto_configure": False,
+    },
 )
 errors.install(app)
 for _router in (
-    ops.router, jobs.router, schedules.router, webhooks.router,
+    ops.router, jobs.router, costs.router, schedules.router, webhooks.router,
     library.router, cards.router, conversations.router, messages.router, replies.router,
     accounts.router, players.auth, players.router,
     dining.accounts, dining.users,

@@ -2,20 +2,22 @@
 
 import json
 import logging
+import math
+import time
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from api.dialects import DIALECTS, Dialect, Refusal, request_id
 from api.limits import TooManyRequests
-from models.errors import Conflict, DomainError, Unavailable
+from models.errors import Busy, Conflict, DomainError, Unavailable, Unprocessable
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,12 @@ class Changed(Conflict):
     """What this request builds on has changed meanwhile. Try again."""
 
     code = "changed_meanwhile"
+
+
+class Unstorable(Unprocessable):
+    """This holds what cannot be stored: a NUL character in a text, or too large a number."""
+
+    code = "unstorable"
 
 
 class StoreAway(Unavailable):
@@ -58,9 +66,22 @@ async def refuse(request: Request, error: Exception) -> JSONResponse:
         answer.headers["Retry-After"] = str(int(error.retry_after_s + 1))
     if error.status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, TooManyRequests):
-        answer.headers.update(error.headers)
+    if isinstance(error, Busy):
+        answer.headers.update(_standing(error))
     return answer
+
+
+def _standing(error: Busy) -> dict[str, str]:
+    """Return the headers that say how much is allowed, where that is a number."""
+    if isinstance(error, TooManyRequests):
+        return error.headers
+    if "limit" not in error.details:
+        return {}
+    return {
+        "X-RateLimit-Limit": str(error.details["limit"]),
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(math.ceil(time.time() + (error.retry_after_s or 0))),
+    }
 
 
 async def refuse_early(error: DomainError, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,10 +113,12 @@ async def refuse_http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def excuse(request: Request, error: Exception) -> JSONResponse:
-    """Answer a failure of Postgres: 503 when it is away, 409 when a row has changed meanwhile."""
+    """Answer a failure of Postgres: 503 away, 409 a row has changed meanwhile, 422 not storable."""
     logger.warning("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
     if isinstance(error, IntegrityError):
         return await refuse(request, Changed())
+    if isinstance(error, DataError):
+        return await refuse(request, Unstorable())
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return await refuse(request, StoreAway(retry_after_s=1))
     return await apologise(request, error)

@@ -1,6 +1,8 @@
 """The engine's own API: start, watch, stop, take up again."""
 
 import re
+from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,9 +13,11 @@ from starlette.concurrency import run_in_threadpool
 from api.answers import read, settled
 from api.deps import Limit, Owner, SessionDep, WaitingOwner, claims_of, owner_in_passing
 from api.dialects import speaking
+from api.once import Once, OnceDep
 from api.sse import STREAMS, CursorDep, follow, sign_stream_token, verify_stream_token
 from api.streams import ENGINE
 from config.db import transaction
+from models.costs.budgets import Usd
 from models.jobs import idempotency, lifecycle
 from models.jobs.queries import (
     JobPublic,
@@ -30,9 +34,6 @@ from pipelines import REGISTRY, get_pipeline, get_startable, tell_after_commit
 
 router = APIRouter(tags=["jobs"], **speaking("engine"))
 
-IdempotencyKey = Annotated[
-    str | None, Header(max_length=200, description="Sent again, the request starts nothing twice.")
-]
 MAX_WAIT_S = 60.0
 
 
@@ -75,11 +76,9 @@ class StreamToken(BaseModel):
     url: str
 
 
-def accepted(job: JobPublic, *, replayed: bool = False, status: int = 202) -> Response:
+def accepted(job: JobPublic, once: Once, *, status: int = 202) -> Response:
     """Return the answer to a request that has started a job."""
-    headers = {"Location": f"/jobs/{job.id}"} | (
-        {"Idempotent-Replayed": "true"} if replayed else {}
-    )
+    headers = {"Location": f"/jobs/{job.id}"} | once.headers
     return Response(job.model_dump_json(), status, headers, "application/json")
 
 
@@ -102,26 +101,28 @@ def _start(
     pipeline: str,
     input: dict[str, Any],
     owner: UUID,
-    key: str | None,
+    once: Once,
     priority: int,
     webhook: UUID | None,
-) -> tuple[JobPublic, bool]:
+    budget_usd: Decimal | None,
+) -> JobPublic:
     operation = get_startable(pipeline)
     with transaction() as session:
-        scope: dict[str, Any] = {
-            "owner": owner,
-            "route": f"POST /jobs/{pipeline}",
-            "digest": idempotency.request_hash([pipeline, input]) if key else "",
-        }
-        if key and (old := idempotency.replay(session, key=key, **scope)):
-            return describe(session, old), True
-        named = get_webhook(session, webhook, owner=owner) if webhook else None
-        job = operation.start(session, operation.parse(input), owner=owner, priority=priority)
-        if named:
-            name_webhook(session, job.id, named)
-        if key:
-            idempotency.remember(session, key=key, job_id=job.id, **scope)
-        return describe(session, job), False
+
+        def begin() -> Job:
+            named = get_webhook(session, webhook, owner=owner) if webhook else None
+            job = operation.start(
+                session,
+                operation.parse(input),
+                owner=owner,
+                priority=priority,
+                budget_usd=budget_usd,
+            )
+            if named:
+                name_webhook(session, job.id, named)
+            return job
+
+        return describe(session, once.start(session, begin, owner=owner, said=[pipeline, input]))
 
 
 @router.post("/jobs/{pipeline}", status_code=202, response_model=JobPublic)
@@ -129,19 +130,20 @@ async def start_job(
     pipeline: str,
     owner: WaitingOwner,
     input: Annotated[dict[str, Any], Body(default_factory=dict)],
-    idempotency_key: IdempotencyKey = None,
+    once: OnceDep,
     priority: Annotated[int, Query(ge=-100, le=100)] = 0,
     webhook: Annotated[UUID | None, Query(description="One of yours, to be told of it.")] = None,
+    budget_usd: Annotated[Usd | None, Query(description="What it may spend on models.")] = None,
     prefer: Annotated[str | None, Header(description="`wait=n`: for the end, n seconds.")] = None,
 ) -> Response:
     """Start a long operation. Follow it at `Location`."""
-    job, replayed = await run_in_threadpool(
-        _start, pipeline, input, owner, idempotency_key, priority, webhook
+    job = await run_in_threadpool(
+        _start, pipeline, input, owner, once, priority, webhook, budget_usd
     )
     wait = re.fullmatch(r"wait=(\d{1,3})", prefer or "")
     if wait:
         job = await settled(job, owner=owner, timeout_s=min(int(wait[1]), MAX_WAIT_S))
-    return accepted(job, replayed=replayed, status=200 if job.finished_at else 202)
+    return accepted(job, once, status=200 if job.finished_at else 202)
 
 
 @router.get("/jobs")
@@ -239,18 +241,21 @@ def resume_job(job_id: str, session: SessionDep, owner: Owner) -> JobPublic:
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202)
-def retry_job(job_id: str, session: SessionDep, owner: Owner) -> JobPublic:
+def retry_job(job_id: str, session: SessionDep, owner: Owner, once: OnceDep) -> JobPublic:
     """Start a new job with the same input."""
     job = get_job(session, job_id, owner=owner)
-    return describe(session, get_pipeline(job.pipeline).retry(session, job))
+    again = partial(get_pipeline(job.pipeline).retry, session, job)
+    return describe(session, once.start(session, again, owner=owner))
 
 
 @router.post("/jobs/{job_id}/fork", status_code=202)
-def fork_job(job_id: str, fork: Fork, session: SessionDep, owner: Owner) -> JobPublic:
+def fork_job(
+    job_id: str, fork: Fork, session: SessionDep, owner: Owner, once: OnceDep
+) -> JobPublic:
     """Start a new job at a step, with copies of all outputs before it, changed as you say."""
     job = get_job(session, job_id, owner=owner)
-    pipeline = get_pipeline(job.pipeline)
-    return describe(session, pipeline.fork(session, job, step=fork.step, edits=fork.edits))
+    begin = partial(get_pipeline(job.pipeline).fork, session, job, **fork.model_dump())
+    return describe(session, once.start(session, begin, owner=owner, said=fork.model_dump()))
 
 
 @router.post("/jobs/{job_id}/answer", status_code=202)

@@ -24,9 +24,9 @@ from config.redis import pool
 from config.settings import settings
 from models.errors import Busy
 
-Kind = Literal["address", "doors", "person", "chat", "dining", "uploads", "analyses"]
+Kind = Literal["address", "doors", "person", "chat", "uploads"]
 
-TOLD: tuple[Kind, ...] = ("doors", "chat", "dining", "uploads", "analyses")  # how much is left
+TOLD: tuple[Kind, ...] = ("doors", "chat", "uploads")  # how much is left
 PROBES = ("/health", "/ready", "/metrics")
 AWAY_S = 1.0  # for so long nobody asks a Redis that did not answer
 

@@ -1,7 +1,7 @@
-"""`python -m api.operate stuck | nodes | drain NODE | replay JOB | purge`: operators' commands.
+"""`python -m api.operate stuck | nodes | versions | drain NODE | replay JOB | purge`.
 
-They need `DATABASE_URL`; of a local stack they are `python -m config.local operate …`. Each says
-what it did and returns 0; 1 means that there was something to complain of.
+The operators' commands. They need `DATABASE_URL`; of a local stack they are `python -m config.local
+operate …`. Each says what it did and returns 0; 1 means that there was something to complain of.
 """
 
 import argparse
@@ -24,10 +24,11 @@ from models.jobs import nodes, operating, retention
 from models.jobs.queries import find_job
 from models.schedules.firing import forget_fires
 from models.webhooks.deliveries import forget_deliveries
-from pipelines import get_pipeline
+from pipelines import REGISTRY, get_pipeline
 
 POLL_S = 0.2
-DRAIN_S = 60.0  # longer than the soft shutdown of celeryconfig.py and a supervisor's patience
+DRAIN_S = 60.0  # longer than ENGINE_LEAVE_S and a supervisor's patience
+VERSION_CHARS = 12  # of a fingerprint: what tells versions apart for a person
 SILENT_S = 300.0  # a step that says nothing for five minutes is worth a look
 
 console = Console()
@@ -56,6 +57,25 @@ def list_nodes(_: argparse.Namespace) -> int:
         table.add_row(str(row.id), row.hostname, str(row.pid), slots, str(row.held), state)
     console.print(table)
     return 0
+
+
+def versions(_: argparse.Namespace) -> int:
+    """Show of which versions of their pipelines jobs are in flight, and who knows them.
+
+    1 if this code is not of the version of one of them: an old worker is still needed.
+    """
+    known = {name: pipeline.fingerprint for name, pipeline in REGISTRY.items()}
+    with connection() as conn:
+        rows = operating.versions_in_flight(conn)
+        live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
+    table = Table("pipeline", "version", "jobs", "workers that know it", "this code")
+    for row in rows:
+        knowing = sum(one.fingerprints.get(row.pipeline) == row.fingerprint for one in live)
+        ours = "same" if known.get(row.pipeline) == row.fingerprint else "other"
+        version = row.fingerprint[:VERSION_CHARS]
+        table.add_row(row.pipeline, version, str(row.jobs), str(knowing), ours)
+    console.print(table)
+    return int(any(known.get(row.pipeline) != row.fingerprint for row in rows))
 
 
 def drain(asked: argparse.Namespace) -> int:
@@ -136,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--silent", type=_positive, default=SILENT_S, help="seconds; default 300")
     one.set_defaults(run=stuck)
     commands.add_parser("nodes", help=list_nodes.__doc__).set_defaults(run=list_nodes)
+    commands.add_parser("versions", help=versions.__doc__).set_defaults(run=versions)
     one = commands.add_parser("drain", help=drain.__doc__)
     one.add_argument("node", help="a node's id, or a host's name: all nodes of it")
     one.add_argument("--wait", type=_positive, default=DRAIN_S, help="seconds; default 60")

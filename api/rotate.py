@@ -8,13 +8,12 @@ import sys
 from uuid import UUID
 
 from config.db import transaction
-from models.credentials import rotate_credentials
-from models.webhooks.keeping import rotate_webhook_secrets
+from models.credentials import Credential
+from models.sealing import Sealed, rotate_sealed
+from models.webhooks.tables import WebhookSecret
 
 BATCH = 100  # rows in one transaction: short locks
-
-
-KINDS = {"credential": rotate_credentials, "webhook secret": rotate_webhook_secrets}
+KINDS: dict[str, type[Sealed]] = {"credential": Credential, "webhook secret": WebhookSecret}
 
 
 def main() -> int:
@@ -26,7 +25,7 @@ def _rotate(kind: str) -> int:
     done, lost, after = 0, list[UUID](), None
     while True:
         with transaction() as session:
-            batch = KINDS[kind](session, after=after, limit=BATCH)
+            batch = rotate_sealed(session, KINDS[kind], after=after, limit=BATCH)
         if batch.last is None:
             break
         done, lost, after = done + batch.done, lost + batch.lost, batch.last

@@ -29,17 +29,9 @@ def measure(scale: float) -> list[Figure]:
     del scale  # there is but one of it
     with tempfile.TemporaryDirectory() as named:
         folder, port = Path(named), free_port()
-        environment = {
-            "DATABASE_URL": "",
-            "REDIS_URL": "",
-            "BLOB_URL": f"file://{folder}/blobs",
-            "LOCAL_DIR": named,
-            "WEB_PORT": str(port),
-            "FLOWER_PORT": str(free_port()),
-        }
         began = time.monotonic()
         try:
-            with process("config.local up", **environment) as started:
+            with process("config.local up", **_environment(folder, port)) as started:
                 wait_until(lambda: _ready(port), "the stack", READY_S)
                 took = time.monotonic() - began
                 time.sleep(SETTLED_S)
@@ -59,6 +51,17 @@ def measure(scale: float) -> list[Figure]:
         *_figures("idle", idle),
         *_figures("after the demo", after),
     ]
+
+
+def _environment(folder: Path, port: int) -> dict[str, str]:
+    return {
+        "DATABASE_URL": "",
+        "REDIS_URL": "",
+        "BLOB_URL": f"file://{folder}/blobs",
+        "LOCAL_DIR": str(folder),
+        "WEB_PORT": str(port),
+        "FLOWER_PORT": str(free_port()),
+    }
 
 
 def _ready(port: int) -> bool:

@@ -17,6 +17,7 @@ CLAIMS = 200
 BURSTS = 3
 BURST = 150
 SLOTS = 2  # processes of the prefork pools
+NODE = uuid4()  # of the steps that are taken in this process
 
 
 def measure(scale: float) -> list[Figure]:
@@ -35,27 +36,13 @@ def measure(scale: float) -> list[Figure]:
 def _claims(number: int) -> Figure:
     """Claim, load and complete steps that no worker knows of yet, in this process."""
     from bench.pipelines import single
-    from config.db import single_statement
-    from models.jobs import claims
-    from models.jobs.plan import Json
 
-    spec = single.specs[0]
-    taker = claims.Taker(node=uuid4(), pid=0, lease_s=20, idle_s=60)
-    done: Json = {}
     ours, commits = [], []
     for _ in range(number):
         job_id = start(single, "here")
         step_id = _only_step(job_id)
         began = time.perf_counter()
-        with single_statement() as conn:
-            held = claims.claim(
-                conn, job_id, step_id, 1, fingerprint=single.fingerprint, taker=taker,
-                needs=single.singles(spec),
-            )  # fmt: skip
-        assert held is not None
-        single.input.model_validate(held.input)
-        with single_statement() as conn:
-            assert claims.advance(conn, held, done, taker=taker, take=False)
+        _carry_out(job_id, step_id)
         ours.append(time.perf_counter() - began)
         began = time.perf_counter()
         insert("here", 1)
@@ -65,6 +52,23 @@ def _claims(number: int) -> Figure:
         1000 * median(ours[WARM_UP:]), "ms", 1000 * median(commits[WARM_UP:]),
         "INSERT and commit by psycopg", note="two commits",
     )  # fmt: skip
+
+
+def _carry_out(job_id: UUID, step_id: UUID) -> None:
+    from bench.pipelines import single
+    from config.db import single_statement
+    from models.jobs import claims
+
+    taker = claims.Taker(node=NODE, pid=0, lease_s=20, idle_s=60)
+    with single_statement() as conn:
+        held = claims.claim(
+            conn, job_id, step_id, 1, fingerprint=single.fingerprint, taker=taker,
+            needs=single.singles(single.specs[0]),
+        )  # fmt: skip
+    assert held is not None
+    single.input.model_validate(held.input)
+    with single_statement() as conn:
+        assert claims.advance(conn, held, {}, taker=taker, take=False)
 
 
 def _delays(number: int) -> list[Figure]:

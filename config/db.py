@@ -1,5 +1,10 @@
-"""One engine per process and one way to open a transaction."""
+"""One engine per process and one way to open a transaction.
 
+`DATABASE_URL` may be a pooler that gives each transaction another connection, so nothing here
+leaves anything behind in a session. What needs one goes by `direct_engine`.
+"""
+
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
 from config.settings import settings
@@ -24,6 +30,14 @@ def libpq_url(url: str) -> str:
     return url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
+os.environ["PGTZ"] = "UTC"  # poolers know this startup parameter; `options` they may refuse
+
+
+def direct_url() -> str:
+    """Return where a connection keeps its session, past a pooler."""
+    return settings.database.direct_url or settings.database.url
+
+
 PING_AFTER_S = 1.0  # a ping is a round trip: connections in steady use go without
 
 
@@ -34,15 +48,29 @@ def engine() -> Engine:
         sqlalchemy_url(settings.database.url),
         pool_size=settings.database.pool_size,
         max_overflow=settings.database.pool_size,
-        connect_args={
-            "connect_timeout": settings.database.connect_timeout_s,
-            "application_name": "longrun",
-            "options": "-c timezone=utc",
-        },
+        connect_args=_arguments("longrun")
+        | ({"prepare_threshold": None} if settings.database.direct_url else {}),
     )
     event.listen(made, "checkin", _note_use)
     event.listen(made, "checkout", _ping_when_idle)
     return made
+
+
+def direct_engine() -> Engine:
+    """Return an engine whose connections are real ones, not a pooler's: for what needs a session.
+
+    They are opened anew each time, and a peer that is gone is noticed within a dozen seconds.
+    """
+    return create_engine(
+        sqlalchemy_url(direct_url()),
+        poolclass=NullPool,
+        connect_args=_arguments("longrun-direct")
+        | {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3},
+    )
+
+
+def _arguments(name: str) -> dict[str, Any]:
+    return {"connect_timeout": settings.database.connect_timeout_s, "application_name": name}
 
 
 def _note_use(_: Any, record: Any) -> None:

@@ -2,6 +2,8 @@
 
     2026-11-21T07:00:00.000Z WARNING api.dialects request=4f… job=- step=- POST /jobs/x failed
 
+While traces are sent (`OTEL_…`), a line names its trace as well, before the message.
+
 Everything goes to standard error through one handler, so that no line escapes the redaction.
 """
 
@@ -17,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
+from config import tracing
 from config.settings import listed, settings
 
 NONE = "-"
@@ -24,6 +27,7 @@ HIDDEN = "***"
 LINE = (
     "%(asctime)s %(levelname)s %(name)s request=%(request)s job=%(job)s step=%(step)s %(message)s"
 )
+TRACED = LINE.replace("%(message)s", "trace=%(trace)s %(message)s")
 SHORT = 8  # a configured secret of fewer characters is not looked for: it would hide common words
 TALKATIVE = ("httpx", "httpcore", "hpack", "LiteLLM")  # they tell every request, with its address
 
@@ -46,9 +50,10 @@ class Belonging(logging.Filter):
     """Tells each record what it belongs to."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add `request`, `job` and `step`; let everything pass."""
+        """Add `request`, `job`, `step` and `trace`; let everything pass."""
         for name, variable in _about.items():
             setattr(record, name, variable.get())
+        record.trace = tracing.trace_id() or NONE
         return True
 
 
@@ -61,7 +66,7 @@ class Line(logging.Formatter):
 
     def __init__(self) -> None:
         """Use the house's format."""
-        super().__init__(LINE)
+        super().__init__(TRACED if tracing.is_on() else LINE)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record, redacted."""
@@ -134,7 +139,8 @@ def redact(text: str) -> str:
 def _configured() -> tuple[str, ...]:
     """Return the secrets of this process's own settings, longest first."""
     found = set(_secrets(settings))
-    for url in (settings.database.url, settings.redis.url, settings.broker.url):
+    database = settings.database
+    for url in (database.url, database.direct_url, settings.redis.url, settings.broker.url):
         password = urlsplit(url).password or ""
         found |= {password, unquote(password)}
     return tuple(sorted((one for one in found if len(one) >= SHORT), key=len, reverse=True))

@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.settings import Settings, settings
+from config.settings import settings
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +46,6 @@ def async_client() -> "aioredis.Redis":
         socket_connect_timeout=settings.redis.timeout_s,
         retry=AsyncRetry(NoBackoff(), 0),
     )
-
-
-def broker_url(configured: Settings) -> str:
-    """Return Celery's broker address: its own if there is one, else Redis."""
-    url = configured.broker.url or configured.redis.url
-    return url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url
 
 
 def channel(job_id: UUID) -> str:

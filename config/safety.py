@@ -13,11 +13,14 @@ class Unsafe(SystemExit):
 
 def check_safe(configured: Settings = settings) -> None:
     """Refuse to start in production with settings that let anybody in. Raises Unsafe."""
-    if configured.environment == "production" and (problems := list(_problems(configured))):
+    if problems := list(problems_of(configured)):
         raise Unsafe("ENVIRONMENT is production: " + " ".join(problems))
 
 
-def _problems(configured: Settings) -> Iterator[str]:
+def problems_of(configured: Settings) -> Iterator[str]:
+    """Say what lets anybody in, a sentence each; nothing outside of production."""
+    if configured.environment != "production":
+        return
     key, token = (
         one.get_secret_value() for one in (configured.secret_key, configured.service_token)
     )

@@ -7,6 +7,7 @@ from pydantic import SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.group import Group
+from config.otel import OtelSettings
 from config.products import (
     BookNLPSettings,
     BooksSettings,
@@ -14,9 +15,9 @@ from config.products import (
     GoalsSettings,
     VoiceSettings,
 )  # fmt: skip
+from config.spending import BudgetsSettings, ProvidersSettings
 
 DEVELOPMENT_KEY = "development-only-secret-key-of-longrun"
-
 
 # "20/minute", "10 per hour"; empty: no limit
 Rate = Annotated[
@@ -28,6 +29,7 @@ class DatabaseSettings(Group):
     """Where state lives."""
 
     url: str = ""  # empty: the embedded Postgres of `make up`
+    direct_url: str = ""  # past a transaction pooler that `url` names
     pool_size: int = 10
     connect_timeout_s: int = 5
 
@@ -97,6 +99,7 @@ class FlowerSettings(Group):
 
     host: str = "127.0.0.1"
     port: int = 5555
+    public_url: str = ""  # as operators reach it, for links; empty: none, but on the local stack
     user: str = "operator"
     password: SecretStr = SecretStr("")
 
@@ -147,8 +150,12 @@ class EngineSettings(Group):
     unclaimed_s: float = 15.0  # a hint that nobody took is sent again
     restart_grace_s: float = 15.0  # after Postgres restarts, silence proves nothing
     idle_s: float = 900.0  # a step without progress for so long is taken back
+    changed_after_s: float = 60.0  # a job whose version no worker knows for so long has failed
+    leave_s: float = 20.0  # what a worker that is told to leave gives steps without progress
     retry_base_s: float = 1.0
     retry_max_s: float = 300.0
+    priority_age_s: float = 60.0  # of waiting are worth one step of priority; 0: no waiting is
+    owner_steps: int = 0  # of one owner, running or sent, in each queue; 0: any number
     preload: bool = True  # workers load what their steps need before it is needed
     cancel_poll_s: float = 0.25  # how stale a running step's view of "cancel" may be
 
@@ -175,9 +182,7 @@ class LimitsSettings(Group):
     doors: Rate = "30/minute"  # per address: logging in, signing up, following a mail's link
     person: Rate = "600/minute"
     chat: Rate = "30/minute"  # per person, like all that follow
-    dining: Rate = "20/minute"
     uploads: Rate = "60/hour"
-    analyses: Rate = "10/hour"
     streams: int = 20  # open at once; 0: any number
     local_factor: int = 1000  # on the local stack one address and one person ask for everything
     timeout_s: float = 0.25  # Redis is not waited for longer: the request passes, and is counted
@@ -202,6 +207,7 @@ class RetentionSettings(Group):
 
     jobs_days: int = 30
     idempotency_hours: int = 24
+    costs_days: int = 400  # of the ledger of paid calls: a year and its last month
 
 
 class AccountsSettings(Group):
@@ -268,6 +274,8 @@ class Settings(BaseSettings):
     flower: FlowerSettings = FlowerSettings()
     models: ModelSettings = ModelSettings()
     llm: LLMSettings = LLMSettings()
+    budgets: BudgetsSettings = BudgetsSettings()
+    providers: ProvidersSettings = ProvidersSettings()
     fetch: FetchSettings = FetchSettings()
     upload: UploadSettings = UploadSettings()
     engine: EngineSettings = EngineSettings()
@@ -275,6 +283,7 @@ class Settings(BaseSettings):
     limits: LimitsSettings = LimitsSettings()
     login: LoginSettings = LoginSettings()
     log: LogSettings = LogSettings()
+    otel: OtelSettings = OtelSettings()
     retention: RetentionSettings = RetentionSettings()
     accounts: AccountsSettings = AccountsSettings()
     smtp: SmtpSettings = SmtpSettings()
@@ -287,6 +296,12 @@ class Settings(BaseSettings):
 
 
 settings = Settings()
+
+
+def address(path: str) -> str:
+    """Return the address of one of our pages, as people reach it; `path` begins with a slash."""
+    here = f"http://{settings.web.host}:{settings.web.port}"
+    return (settings.web.public_url.rstrip("/") or here) + path
 
 
 def listed(value: str) -> list[str]:

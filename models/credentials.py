@@ -13,7 +13,7 @@ from sqlalchemy import UniqueConstraint
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from config.crypto import Unsealable, reseal, seal, unseal
+from config.crypto import Unsealable, seal, unseal
 from models.base import new_id, now, timestamp
 from models.errors import Conflict, NotFound, Unprocessable
 
@@ -78,14 +78,6 @@ class Credential(SQLModel, table=True):
     changed_at: datetime = timestamp(default_now=True)
 
 
-class Rotation(BaseModel):
-    """What came of a batch: its last id (none: there was nothing left), and what no key opens."""
-
-    last: UUID | None
-    done: int
-    lost: list[UUID]
-
-
 def keep_credential(session: Session, new: CredentialCreate, *, owner: UUID) -> Credential:
     """Seal and store a secret. Raises DuplicateCredential."""
     row = Credential(
@@ -144,24 +136,6 @@ def open_credential(session: Session, credential_id: UUID, *, owner: UUID) -> Se
         return SecretStr(unseal(row.sealed))
     except Unsealable:
         raise CredentialUnavailable() from None
-
-
-def rotate_credentials(session: Session, *, after: UUID | None, limit: int) -> Rotation:
-    """Seal a batch of everybody's secrets with the newest key, in the order of their ids.
-
-    Safe to repeat. `after` is the last id of the batch before.
-    """
-    query = select(Credential).order_by(col(Credential.id)).limit(limit).with_for_update()
-    if after is not None:
-        query = query.where(col(Credential.id) > after)
-    rows = list(session.exec(query))
-    lost: list[UUID] = []
-    for row in rows:
-        try:
-            row.sealed = reseal(row.sealed)
-        except Unsealable:
-            lost.append(row.id)
-    return Rotation(last=rows[-1].id if rows else None, done=len(rows) - len(lost), lost=lost)
 
 
 def _shown(secret: SecretStr) -> str:

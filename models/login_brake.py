@@ -57,7 +57,7 @@ def check_login_allowed(session: Session, identifier: str, address: str) -> None
         (failed, limits.address_failures),
     ):
         if (first := session.exec(query.offset(allowed - 1)).first()) is not None:
-            raise TooManyLogins(retry_after_s=(first - since).total_seconds())
+            raise TooManyLogins(retry_after_s=(first - since).total_seconds(), limit=allowed)
 
 
 def forget_failed_logins(session: Session, identifier: str, address: str) -> None:

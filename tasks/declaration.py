@@ -1,5 +1,7 @@
 """How a step is declared, and what its signature says it needs and gives."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,12 +12,14 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel
 from sqlmodel import Session
 
+from tasks.forms import shape
 from tasks.progress import Progress
 from tasks.streams import Tokens
 from tasks.toolbox import ENGINE_TOOLS, TOOLS
 
 StepFunction = Callable[..., BaseModel]
 F = TypeVar("F", bound=StepFunction)
+KEY_CHARS = 200  # of a concurrency key; longer ones are known by their hash
 Type = Any  # a class or a `list[...]`: what a parameter's annotation says
 
 
@@ -35,6 +39,35 @@ class StepOptions:
     max_attempts: int = 4
     idle_s: float | None = None
     dispensable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many jobs of a pipeline with the same key are under way at once.
+
+    `key`: a field of the pipeline's input, or a function of it; None as its result is no limit. The
+    others wait, without a worker, until one of these has ended.
+    """
+
+    key: str | Callable[[Any], object]
+    limit: int = 1
+
+    def check(self, where: str, given: type[BaseModel]) -> None:
+        """Check the declaration. Raises TypeError."""
+        if self.limit < 1:
+            raise TypeError(f"{where} would never run: its concurrency limit is {self.limit}")
+        if isinstance(self.key, str) and self.key not in given.model_fields:
+            raise TypeError(f"{where}: {given.__name__} has no field {self.key} to be its key")
+
+    def place(self, where: str, input: BaseModel) -> dict[str, Any]:
+        """Return what a job of the pipeline `where` waits for; no other pipeline's is the same."""
+        value = getattr(input, self.key) if isinstance(self.key, str) else self.key(input)
+        if value is None:
+            return {}
+        told = str(value)
+        if len(told) > KEY_CHARS:
+            told = hashlib.sha256(told.encode()).hexdigest()
+        return {"concurrency_key": f"{where}:{told}", "concurrency_limit": self.limit}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +161,36 @@ def is_outside(wanted: Type) -> bool:
     return wanted in TOOLS and TOOLS[wanted].outside
 
 
-def understand(
+def lay_out(
+    where: str, parts: tuple[StepFunction | Parallel | Each, ...], *, fused: bool
+) -> list[Spec]:
+    """Return the steps of a pipeline's parts, from their signatures. Raises TypeError."""
+    specs: list[Spec] = []
+    chain = 0
+    for position, part in enumerate(parts):
+        before = specs[-1] if specs else None
+        (first, *others) = _understand(where, part, position, chain)
+        alone = before is not None and before.chain is not None and first.chain is not None
+        if not alone or (fused and before and before.options.queue != first.options.queue):
+            chain += 1  # a Celery chain ends before every fan-out, a fused run with its queue
+            (first, *others) = _understand(where, part, position, chain)
+        specs += [first, *others]
+    return specs
+
+
+def fingerprint(where: str, specs: list[Spec], given: type[BaseModel], *, fused: bool) -> str:
+    """Return a digest of names, order and types: what jobs in flight depend on."""
+    told: list[Any] = [where, fused, shape(given)]
+    for spec in specs:
+        over = [spec.each.over.__name__, spec.each.items, spec.each.key] if spec.each else None
+        gives = [spec.gives.__name__, shape(spec.gives)]
+        told.append([spec.position, spec.name, spec.chain, over, *gives])
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _understand(
     where: str, part: StepFunction | Parallel | Each, position: int, chain: int
 ) -> list[Spec]:
-    """Return the steps of one part of a pipeline, from their signatures. Raises TypeError."""
     if isinstance(part, Parallel):
         return [_spec(where, function, position) for function in part.functions]
     if isinstance(part, Each):

@@ -5,6 +5,7 @@ wakes every second and by NOTIFY.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -14,23 +15,23 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError
 
-from config.db import connection
+from config.db import connection, direct_engine
 from config.redis import announce
 from config.settings import settings
-from models.jobs import dispatch, lifecycle, nodes, transitions
+from models.jobs import dispatch, lifecycle, nodes, transitions, turns
 from models.jobs.claims import Superseded
-from models.jobs.plan import Json, NewStep
-from tasks import outbox, publisher
-from tasks.node import direct_engine
-from tasks.pipeline import REGISTRY
+from models.jobs.plan import Json
+from tasks import admission, outbox, publisher, tracing
 
 logger = logging.getLogger(__name__)
 
-WAKE_CHANNEL = "longrun_due"
 WEBHOOKS_EVERY_S = 1.0
+TRACES_EVERY_S = 1.0
+TURNS_EVERY_S = 3600.0
 VERSIONS_EVERY_S = 5.0  # look for jobs whose pipeline nobody knows any more
 
 WORKER_LOST: Json = {"code": "worker_lost", "message": "The worker that ran this step is gone."}
+WORKER_LEFT: Json = {"code": "worker_left", "message": "The worker had to leave before its end."}
 IDLE: Json = {"code": "idle", "message": "The step showed no progress for longer than it may."}
 OVERDUE: Json = {"code": "deadline_exceeded", "message": "The job did not end by its deadline."}
 CHANGED: Json = {
@@ -48,6 +49,8 @@ class Dispatcher(threading.Thread):
         self.stopping = threading.Event()
         self._engine = direct_engine()
         self._last: dict[str, float] = {}
+        self._admitted = ""  # the concurrency key after which the next look begins
+        self._unknown: dict[tuple[str, str], float] = {}  # since when, by pipeline and version
 
     def run(self) -> None:
         """Lead whenever nobody else does, over every loss of Postgres."""
@@ -63,9 +66,9 @@ class Dispatcher(threading.Thread):
 
     def _serve(self, direct: Connection) -> None:
         driver: Any = direct.connection.driver_connection
-        direct.execute(text(f"LISTEN {WAKE_CHANNEL}"))
+        direct.execute(text(f"LISTEN {dispatch.WAKE_CHANNEL}"))
         direct.commit()
-        leads = False
+        leads, ticked_at = False, -math.inf
         while not self.stopping.is_set():
             if not leads:
                 leads = bool(
@@ -75,9 +78,13 @@ class Dispatcher(threading.Thread):
                     ).scalar_one()
                 )
                 direct.commit()
-            if leads:
+            if leads and time.monotonic() - ticked_at >= settings.engine.dispatch_s:
+                ticked_at = time.monotonic()
                 self.tick()
-            list(driver.notifies(timeout=settings.engine.dispatch_s, stop_after=1))
+            heard = driver.notifies(timeout=settings.engine.dispatch_s, stop_after=1)
+            keys = {one.payload for one in heard}
+            if leads:
+                admission.admit(keys)
 
     def tick(self) -> None:
         """Repair, then publish what is due."""
@@ -86,16 +93,36 @@ class Dispatcher(threading.Thread):
             live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
         repair(trust_silence=uptime_s > settings.engine.restart_grace_s)
         slots = nodes.slots(live)
+        self._admitted = admission.admit_after(self._admitted)
         _resend_lost_hints(slots)
         publish_due(slots)
         self._every("webhooks", WEBHOOKS_EVERY_S, outbox.send_due)
-        self._every("versions", VERSIONS_EVERY_S, lambda: _end_unknown(live))
+        self._every("traces", TRACES_EVERY_S, tracing.tell_ended)
+        self._every("versions", VERSIONS_EVERY_S, lambda: self._end_unknown(live))
+        self._every("turns", TURNS_EVERY_S, _forget_turns)
 
     def _every(self, name: str, period_s: float, act: Callable[[], object]) -> None:
         at = time.monotonic()
         if at - self._last.setdefault(name, at) >= period_s:
             self._last[name] = at
             act()
+
+    def _end_unknown(self, live: list[Row[Any]]) -> None:
+        """End jobs of pipelines, or versions of them, that no worker has known for a while.
+
+        While: in an upgrade the first job may come before the first worker that knows it.
+        """
+        known = {(name, print_) for node in live for name, print_ in node.fingerprints.items()}
+        if not known:
+            return
+        with connection() as conn:
+            jobs = dispatch.unknown_jobs(conn, known)
+        at = time.monotonic()
+        versions = {(job.pipeline, job.fingerprint) for job in jobs}
+        self._unknown = {one: self._unknown.get(one, at) for one in versions}
+        for job in jobs:
+            if at - self._unknown[job.pipeline, job.fingerprint] >= settings.engine.changed_after_s:
+                stop_job(job.id, CHANGED)
 
 
 def publish_due(slots: dict[str, int]) -> None:
@@ -146,14 +173,21 @@ def release_node(node_id: UUID) -> None:
         nodes.bury(conn, node_id)
 
 
-def release_all(rows: list[Row[Any]], error: Json) -> None:
-    """Take running steps away from attempts that are presumed dead, and publish them again."""
+def release_all(rows: list[Row[Any]], error: Json, *, counts: bool = True) -> None:
+    """Take running steps away from attempts that are presumed dead, and publish them again.
+
+    Unless they count, the attempts are no failures of the steps.
+    """
     for row in rows:
         try:
             with connection() as conn:
-                opened = transitions.release(conn, row, error, _expand)
+                opened = transitions.release(conn, row, error, admission.expand, counts=counts)
         except Superseded:
             continue  # it ended, or somebody else was faster
+        except admission.OtherVersion:
+            stop_job(row.job_id, error)  # the next look finds its step and ends the job
+            continue
+        tracing.tell_lost(row, error)
         publisher.submit(one.step_id for one in opened)
         announce(row.job_id)
 
@@ -165,8 +199,9 @@ def stop_job(job_id: UUID, error: Json) -> None:
     announce(job_id)
 
 
-def _expand(conn: Connection, job_id: UUID, position: int) -> list[NewStep]:
-    return REGISTRY[dispatch.pipeline_of(conn, job_id)].expand(conn, job_id, position)
+def _forget_turns() -> None:
+    with connection() as conn:
+        turns.forget_turns(conn)
 
 
 def _resend_lost_hints(slots: dict[str, int]) -> None:
@@ -174,14 +209,3 @@ def _resend_lost_hints(slots: dict[str, int]) -> None:
         running = dispatch.running_counts(conn)
         free = [queue for queue, count in slots.items() if running.get(queue, 0) < count]
         dispatch.forget_lost_hints(conn, free, settings.engine.unclaimed_s)
-
-
-def _end_unknown(live: list[Row[Any]]) -> None:
-    """End jobs of pipelines, or versions of them, that no live worker knows."""
-    known = {(name, print_) for node in live for name, print_ in node.fingerprints.items()}
-    if not known:
-        return
-    with connection() as conn:
-        unknown = dispatch.unknown_jobs(conn, known)
-    for job_id in unknown:
-        stop_job(job_id, CHANGED)

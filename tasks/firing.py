@@ -5,7 +5,8 @@ transaction ends with its connection, and the next one takes the schedule.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -32,7 +33,6 @@ T = TypeVar("T")
 FIRES_PER_TICK = 200  # then the beat looks at its signals again
 SET_ASIDE_S = 60.0
 STUCK_S = 10  # a beat that is cut off from the network holds a schedule no longer than that
-LATE = "late"
 OVERLAP = "overlap"
 INACTIVE = "account_inactive"
 
@@ -130,15 +130,13 @@ def _happen(
 ) -> bool:
     """Take a schedule and let something happen with it; say whether there was one.
 
-    When that fails, everything is undone, and what `act` gets in a second transaction is why. One
-    schedule's fault must not keep the others from firing.
+    When that fails, all is undone; what `act` gets in a second transaction is why. Others go on.
     """
     taken: UUID | None = None
     refused: DomainError | None = None
     for _ in range(2):
         try:
-            with transaction() as session:
-                _do_not_hang(session)
+            with _brief_transaction() as session:
                 found = take(session)
                 if found is None:
                     return refused is not None
@@ -154,10 +152,24 @@ def _happen(
         except Exception:  # whatever is wrong with one schedule
             logger.exception("Schedule %s could not fire", taken)
             refused = DomainError()
-    if taken is not None:
-        with transaction() as session:
-            firing.set_aside(session, taken, for_s=SET_ASIDE_S)
+    _set_aside(taken)
     return True
+
+
+def _set_aside(schedule_id: UUID | None) -> None:
+    if schedule_id is not None:
+        with transaction() as session:
+            firing.set_aside(session, schedule_id, for_s=SET_ASIDE_S)
+
+
+@contextmanager
+def _brief_transaction() -> Iterator[Session]:
+    """A transaction that ends by itself when this beat is cut off."""
+    with transaction() as session:
+        session.connection().execute(
+            text(f"SET LOCAL idle_in_transaction_session_timeout = '{STUCK_S}s'")
+        )
+        yield session
 
 
 def _fire_due(now: datetime | None) -> bool:
@@ -169,7 +181,7 @@ def _fire(session: Session, row: Schedule, now: datetime, refused: DomainError |
     assert row.next_at is not None
     choice = firing.decide(row, now)
     if choice.missed:
-        firing.record_fire(session, row, row.next_at, FireStatus.SKIPPED, reason=LATE)
+        firing.record_fire(session, row, row.next_at, FireStatus.SKIPPED, reason=firing.LATE)
     if choice.fire is not None:
         status, reason = _outcome(session, row, refused)
         fire = firing.record_fire(session, row, choice.fire, status, reason=reason)
@@ -209,9 +221,3 @@ def _start(session: Session, row: Schedule, fire: ScheduleFire) -> None:
         session, pipeline.parse(row.input), owner=row.owner_id, priority=row.priority
     )
     firing.note_job(row, fire, job.id)
-
-
-def _do_not_hang(session: Session) -> None:
-    session.connection().execute(
-        text(f"SET LOCAL idle_in_transaction_session_timeout = '{STUCK_S}s'")
-    )

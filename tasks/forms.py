@@ -31,6 +31,12 @@ class UnknownStep(Unprocessable):
     code = "unknown_step"
 
 
+class NotReached(Conflict):
+    """The job has not come to this step yet; what it would begin from is not there."""
+
+    code = "step_not_reached"
+
+
 class InvalidInput(Unprocessable):
     """This is no valid input for the pipeline."""
 

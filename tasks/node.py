@@ -11,11 +11,10 @@ import socket
 import threading
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
-from config.db import sqlalchemy_url
+from config.db import direct_engine
 from config.settings import settings
 from models.base import new_id
 from models.jobs import nodes
@@ -30,22 +29,6 @@ _id: UUID = new_id()
 def current_id() -> UUID:
     """Return the id of the worker that this process, or the parent that forked it, is."""
     return _id
-
-
-def direct_engine() -> Engine:
-    """Return an engine whose connections are real ones, not a pooler's: for session locks."""
-    return create_engine(
-        sqlalchemy_url(settings.database.url),
-        poolclass=NullPool,
-        connect_args={
-            "connect_timeout": settings.database.connect_timeout_s,
-            "application_name": "longrun-node",
-            "options": "-c timezone=utc",
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "keepalives_count": 3,
-        },
-    )
 
 
 class Heart(threading.Thread):

@@ -1,9 +1,8 @@
 """Pipelines: typed steps, declared once and checked at import, run as durable jobs."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +12,14 @@ from sqlmodel import Session
 
 from config.redis import announce
 from models.base import now
+from models.costs.budgets import cap_job, cap_of, checked
 from models.jobs import dispatch, lifecycle, running
 from models.jobs.dispatch import Hint
 from models.jobs.plan import Json, NewStep
 from models.jobs.tables import Job, StepStatus
-from tasks import publisher
+from tasks import publisher, tracing
 from tasks.declaration import (
+    Concurrency,
     Each,
     Parallel,
     Spec,
@@ -26,16 +27,17 @@ from tasks.declaration import (
     Type,
     check,
     each,
+    fingerprint,
+    lay_out,
     parallel,
     step,
-    understand,
 )  # fmt: skip
 from tasks.forms import (
     InvalidItems,
+    NotReached,
     PipelineChanged,
     UnknownPipeline,
     UnknownStep,
-    shape,
     validate,
 )  # fmt: skip
 
@@ -53,46 +55,32 @@ class Pipeline:
         fused: bool = False,
         startable: bool = False,
         deadline_s: float | None = None,
+        concurrency: Concurrency | None = None,
+        budget_usd: float | None = None,
     ) -> None:
-        """Declare the pipeline. Raises TypeError if its steps do not fit together.
+        """Declare the pipeline. Raises TypeError if its steps do not fit together, InvalidBudget.
 
         `fused`: consecutive steps of one queue run inside one task (for interactive operations).
         `startable`: may be started by `POST /jobs/{pipeline}`. `deadline_s`: from the enqueue on.
+        `concurrency`: how many of its jobs with the same key are under way at once.
+        `budget_usd`: what a job may spend on models, unless it is started with another budget.
         """
         self.name = name
         self.input = input
         self.fused = fused
         self.startable = startable
         self.deadline_s = deadline_s
-        self.specs = self._understand(parts)
+        self.budget_usd = None if budget_usd is None else checked(budget_usd)
+        self.concurrency = concurrency
+        self.specs = lay_out(name, parts, fused=fused)
         self.parts = len(parts)
         check(name, self.specs, input)
+        if concurrency:
+            concurrency.check(name, input)
         self.steps = {spec.name: spec for spec in self.specs}
         self.producers: dict[Type, Spec] = {spec.result: spec for spec in self.specs}
-        self.fingerprint = self._fingerprint()
+        self.fingerprint = fingerprint(name, self.specs, input, fused=fused)
         REGISTRY[name] = self
-
-    def _understand(self, parts: tuple[StepFunction | Parallel | Each, ...]) -> list[Spec]:
-        specs: list[Spec] = []
-        chain = 0
-        for position, part in enumerate(parts):
-            before = specs[-1] if specs else None
-            (first, *others) = understand(self.name, part, position, chain)
-            alone = before is not None and before.chain is not None and first.chain is not None
-            if not alone or (self.fused and before and before.options.queue != first.options.queue):
-                chain += 1  # a Celery chain ends before every fan-out, a fused run with its queue
-                (first, *others) = understand(self.name, part, position, chain)
-            specs += [first, *others]
-        return specs
-
-    def _fingerprint(self) -> str:
-        """Return a digest of names, order and types: what jobs in flight depend on."""
-        told: list[Any] = [self.name, self.fused, shape(self.input)]
-        for spec in self.specs:
-            over = [spec.each.over.__name__, spec.each.items, spec.each.key] if spec.each else None
-            gives = [spec.gives.__name__, shape(spec.gives)]
-            told.append([spec.position, spec.name, spec.chain, over, *gives])
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def start(
         self,
@@ -104,10 +92,14 @@ class Pipeline:
         deadline_s: float | None = None,
         public_id: str | None = None,
         parent_id: UUID | None = None,
+        budget_usd: Decimal | None = None,
     ) -> Job:
-        """Record a job in the caller's transaction; workers are told once that commits."""
+        """Record a job in the caller's transaction; workers are told once that commits.
+
+        Raises InvalidBudget.
+        """
         return self._insert(
-            session, self._plan(), input, owner=owner, priority=priority,
+            session, self._plan(), input, owner=owner, priority=priority, budget_usd=budget_usd,
             deadline_s=deadline_s or self.deadline_s, public_id=public_id, parent_id=parent_id,
         )  # fmt: skip
 
@@ -119,8 +111,10 @@ class Pipeline:
         *,
         owner: UUID,
         deadline_s: float | None,
+        budget_usd: Decimal | None,
         **more: Any,
     ) -> Job:
+        conn = session.connection()
         new = lifecycle.NewJob(
             pipeline=self.name,
             fingerprint=self.fingerprint,
@@ -129,22 +123,34 @@ class Pipeline:
             parts=self.parts,
             fused=self.fused,
             deadline_at=now() + timedelta(seconds=deadline_s) if deadline_s else None,
+            traceparent=tracing.begin(
+                conn, self.name, more.get("parent_id"), more.get("forked_from")
+            ),
+            **(self.concurrency.place(self.name, input) if self.concurrency else {}),
             **more,
         )
-        conn = session.connection()
-        first = [one for one in steps if one.status is StepStatus.READY]
-        published = len(first) == 1 and publisher.reserve(first[0].queue)
-        job, rows = lifecycle.insert_job(conn, new, steps, published=published)
+        job, ready = self._record(conn, new, steps)
+        if budget := budget_usd or self.budget_usd:
+            cap_job(conn, job.id, budget)
         session.add(job)
-        ready: list[Hint | UUID] = [row["id"] for row in rows if row["status"] is StepStatus.READY]
-        if published:
-            ready = [dispatch.first_hint(rows, self.name, fused=self.fused)]
-        if not ready:  # a fork, or a pipeline that begins with `each`
+        if not ready and not new.concurrency_key:  # a fork, or one that begins with `each`
             position = min(row.position for row in steps if row.status is StepStatus.PENDING)
             ready = [*lifecycle.open_first(conn, job.id, position, self.expand)]
             session.refresh(job)
         tell_after_commit(session, job.id, ready)
         return job
+
+    def _record(
+        self, conn: Connection, new: lifecycle.NewJob, steps: list[NewStep]
+    ) -> tuple[Job, list[Hint | UUID]]:
+        """Insert the job; return it and its ready steps, as a hint if there is room for one."""
+        first = [one for one in steps if one.status is StepStatus.READY]
+        alone = len(first) == 1 and not new.concurrency_key
+        published = alone and publisher.reserve(first[0].queue)
+        job, rows = lifecycle.insert_job(conn, new, steps, published=published)
+        if published:
+            return job, [dispatch.first_hint(rows, self.name, fused=self.fused)]
+        return job, [row["id"] for row in rows if row["status"] is StepStatus.READY]
 
     def _plan(self) -> list[NewStep]:
         first = [spec for spec in self.specs if spec.position == 0 and not spec.each]
@@ -228,13 +234,14 @@ class Pipeline:
         if job.fingerprint != self.fingerprint:
             raise PipelineChanged()
         opened = lifecycle.resume(session.connection(), job.id, self.expand)
+        tracing.begin_again(session.connection(), job.id, self.name)
         tell_after_commit(session, job.id, [one.step_id for one in opened])
 
     def retry(self, session: Session, job: Job) -> Job:
-        """Start a new job with the same input. Raises InvalidInput."""
+        """Start a new job with the same input and budget. Raises InvalidInput."""
         return self.start(
             session, self.parse(job.input), owner=job.owner_id, priority=job.priority,
-            parent_id=job.id,
+            parent_id=job.id, budget_usd=cap_of(session.connection(), job.id),
         )  # fmt: skip
 
     def answer(self, session: Session, job: Job, step: str, item: str, value: Any) -> None:
@@ -246,11 +253,13 @@ class Pipeline:
         """Start a new job at `step` with a copy of all outputs before it.
 
         `edits`: `{"input": {…}, "outputs": {step: {…}}}` replaces parts of the copy.
-        Raises UnknownStep, InvalidInput.
+        Raises UnknownStep, NotReached, InvalidInput.
         """
         if step not in self.steps:
             raise UnknownStep(step=step, steps=list(self.steps))
         at = self.steps[step].position
+        if undone := running.undone_before(session.connection(), source.id, at):
+            raise NotReached(step=step, undone=undone)
         input = validate(self.input, edits.get("input", source.input))
         changed = {
             name: self._edited(name, output) for name, output in edits.get("outputs", {}).items()
@@ -266,6 +275,7 @@ class Pipeline:
         return self._insert(
             session, copied + fresh, input, owner=source.owner_id, deadline_s=self.deadline_s,
             priority=source.priority, forked_from=source.id,
+            budget_usd=cap_of(session.connection(), source.id),
         )  # fmt: skip
 
     def _edited(self, name: str, output: Any) -> Json:
@@ -300,6 +310,6 @@ def tell_after_commit(session: Session, job_id: UUID, ready: Sequence[Hint | UUI
 
 
 __all__ = [
-    "REGISTRY", "Pipeline", "each", "get_pipeline", "get_startable", "parallel", "step",
-    "tell_after_commit",
+    "REGISTRY", "Concurrency", "Pipeline", "each", "get_pipeline", "get_startable", "parallel",
+    "step", "tell_after_commit",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """What the engine itself hands to a running step, and the ways in which a step is stopped."""
 
-import multiprocessing
+import mmap
 import time
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,8 +21,32 @@ T = TypeVar("T")
 
 PROGRESS_INTERVAL_S = 0.25  # at most four reports a second and step reach the log
 
-# Set when this worker is asked to leave; shared with the pool's children across the fork.
-draining = multiprocessing.get_context("fork").Event()
+
+class Flag:
+    """A flag that a process shares with the children it forks.
+
+    One byte of shared memory, without a lock: a lock that a killed child held would hold up the
+    rest for ever, and a signal handler may not wait for one.
+    """
+
+    def __init__(self) -> None:
+        """Begin with the flag down."""
+        self._byte = mmap.mmap(-1, 1)
+
+    def set(self) -> None:
+        """Raise the flag, here and in all children."""
+        self._byte[0] = 1
+
+    def clear(self) -> None:
+        """Take the flag down again, here and in all children."""
+        self._byte[0] = 0
+
+    def is_set(self) -> bool:
+        """Say whether the flag is up."""
+        return self._byte[0] == 1
+
+
+draining = Flag()  # up when this worker is asked to leave
 
 
 class Stopped(BaseException):
@@ -44,6 +68,15 @@ class AwaitingAnswer(Stopped):
         """Keep the question as it is shown to the person."""
         super().__init__(question)
         self.question = question
+
+
+class RateLimited(Stopped):
+    """A provider takes no more for now; the step is given back until it does."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        """Keep what to tell people, and after how many seconds to try again."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +103,12 @@ class Attempt:
 
         Cheap enough for every token: Postgres is asked once in `cancel_poll_s`.
         """
+        if draining.is_set():
+            raise HandedOver
         at = time.monotonic()
         if at - self._checked < settings.engine.cancel_poll_s:
             return
         self._checked = at
-        if draining.is_set():
-            raise HandedOver
         try:
             with connection() as conn:
                 stop = running.should_stop(conn, self.claim, idle_s=self._idle_s)
@@ -85,14 +118,17 @@ class Attempt:
             raise Cancelled
 
     def report(self, done: float, total: float, message: str) -> None:
-        """Record progress, at most every PROGRESS_INTERVAL_S and always at the end."""
+        """Record progress, at most every PROGRESS_INTERVAL_S and always at the end.
+
+        A step that has done all of its units is not handed over for what is left of it.
+        """
         at = time.monotonic()
         if at - self._reported < PROGRESS_INTERVAL_S and done < total:
             self.check()
             return
         self._reported = self._checked = at
         self.reports += 1
-        if draining.is_set():
+        if draining.is_set() and done < total:
             raise HandedOver
         try:
             with connection() as conn:

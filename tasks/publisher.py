@@ -18,6 +18,7 @@ from celery import chain
 from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy.exc import DBAPIError
 
+from config import broker
 from config.db import connection
 from config.settings import settings
 from models.jobs import dispatch, nodes
@@ -76,9 +77,8 @@ class _Publisher:
         self.read_at = time.monotonic()
         with connection() as conn:
             live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
-            counts = dispatch.published_counts(conn)
-        self.limits = hint_limits(nodes.slots(live))
-        self.room = {name: limit - counts.get(name, 0) for name, limit in self.limits.items()}
+            self.limits = hint_limits(nodes.slots(live))
+            self.room = dispatch.room(conn, self.limits)
 
 
 _lock = threading.Lock()
@@ -89,7 +89,7 @@ def reserve(queue_name: str) -> bool:
     """Say whether a new step of a queue may be marked as published without asking Postgres first.
 
     There is room for it by what was known a second of work ago; where work piles up there is none,
-    and priorities hold.
+    and turns are taken.
     """
     publisher = _publisher()
     with _lock:
@@ -142,7 +142,7 @@ def send(hints: list[Hint]) -> None:
         return
     sent = 0
     try:
-        with _connection() as broker, app.amqp.Producer(broker) as producer:
+        with _connection() as opened, app.amqp.Producer(opened) as producer:
             for hint in hints:
                 _signature(hint).apply_async(producer=producer)
                 sent += 1
@@ -160,12 +160,7 @@ class _Borrowed:
 
     def __enter__(self) -> Any:
         if getattr(_local, "pid", None) != os.getpid():
-            options = {
-                **app.conf.broker_transport_options,
-                "socket_timeout": settings.redis.timeout_s,
-                "socket_connect_timeout": settings.redis.timeout_s,
-                "retry_on_timeout": False,
-            }
+            options = app.conf.broker_transport_options | broker.publish_options(settings)
             _local.connection = app.connection_for_write(transport_options=options)
             _local.pid = os.getpid()
         return _local.connection
@@ -191,5 +186,7 @@ def _one(hint: Hint) -> Any:
         immutable=True,
         task_id=str(dispatch.task_id(hint.step_id, hint.generation)),
         queue=hint.queue,
-        priority=min(9, max(0, 5 - hint.priority)),
+        priority=broker.priority(
+            hint.priority, highest_first=broker.is_rabbitmq(app.conf.broker_url)
+        ),
     )

@@ -5,7 +5,9 @@ import os
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel
 from sqlalchemy import Connection
@@ -18,14 +20,17 @@ from models.jobs import claims, running, transitions
 from models.jobs.claims import Advanced, Claim, Superseded, Taker
 from models.jobs.plan import Json, Opened
 from models.jobs.tables import StepStatus
-from tasks import node, publisher
+from tasks import node, publisher, tracing
 from tasks.pipeline import Pipeline
-from tasks.progress import AwaitingAnswer, Cancelled, HandedOver, Stopped
+from tasks.progress import AwaitingAnswer, Cancelled, HandedOver, RateLimited, Stopped
 from tasks.streams import Tokens
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+RATE_LIMITED = "provider_rate_limited"
+SPREAD = 1.5  # those whom a provider's limit has sent away do not all come back at once
+ANSWER_LOST: Json = {"code": "unavailable", "message": "The connection failed as it was claimed."}
 RECORD_FOR_S = 120.0  # how long a finished attempt waits for Postgres to take its result
 
 
@@ -113,6 +118,30 @@ def durably(claim: Claim, run: Callable[[], T]) -> T | None:
             return None
 
 
+in_hand: set[tuple[UUID, int]] = set()  # step and epoch of the attempts of this process
+
+
+def undo_claim(pipeline: Pipeline, step_id: UUID) -> None:
+    """Give a step back that was taken although the answer was lost.
+
+    Its node lives and renews the lease; without this it would be nobody's until it has idled.
+    """
+
+    def run() -> list[Opened]:
+        with connection() as conn:
+            row = running.held_step(conn, step_id, taker())
+            if row is None or (row.id, row.epoch) in in_hand:
+                return []  # it was not applied, or another thread has it
+            return transitions.release(conn, row, ANSWER_LOST, pipeline.expand)
+
+    give_up = time.monotonic() + RECORD_FOR_S
+    while time.monotonic() < give_up:
+        time.sleep(random.uniform(0.1, 1.0))  # noqa: S311 — jitter, no secret
+        with suppress(DBAPIError, Superseded):
+            publisher.submit(one.step_id for one in run())
+            return
+
+
 def record(claim: Claim, write: Callable[[Connection], list[Opened] | None]) -> None:
     """Record an end other than success; a newer attempt makes it void."""
 
@@ -135,6 +164,10 @@ def stop_at(pipeline: Pipeline, claim: Claim, stop: Stopped, conn: Connection) -
         transitions.hand_over(conn, claim)
     elif isinstance(stop, AwaitingAnswer):
         transitions.wait_for_answer(conn, claim, stop.question)
+    elif isinstance(stop, RateLimited):
+        told = {"code": RATE_LIMITED, "message": str(stop)}
+        delay_s = stop.retry_after_s * random.uniform(1, SPREAD)  # noqa: S311 — jitter, no secret
+        transitions.retry(conn, claim, told, delay_s=delay_s, uncount=True)
 
 
 def fail(
@@ -144,8 +177,11 @@ def fail(
     told = _told(error, claim)
     passing = isinstance(error, (Unavailable, DBAPIError, OSError))
     if passing and claim.attempt < claim.max_attempts:
-        transitions.retry(conn, claim, told, delay_s=_delay_s(error, claim.attempt))
+        tracing.note_end("retried", error)
+        delay_s = _delay_s(error, claim.attempt)
+        transitions.retry(conn, claim, told, delay_s=delay_s)
         return None
+    tracing.note_end("failed", error)
     return transitions.fail(conn, claim, told, pipeline.expand)
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from config.db import connection, single_statement, transaction
@@ -21,22 +22,34 @@ from config.settings import settings
 from models.jobs import claims, dispatch, running
 from models.jobs.claims import Advanced, Claim, Superseded
 from models.jobs.tables import StepStatus
-from tasks import publisher
+from tasks import publisher, tracing
 from tasks.declaration import Kind, Spec, item_type
 from tasks.failpoints import failpoint
 from tasks.pipeline import Pipeline
-from tasks.progress import Ask, Attempt, Checkpoint, JobRef, Progress, Stopped
+from tasks.progress import (
+    Ask,
+    Attempt,
+    Checkpoint,
+    HandedOver,
+    JobRef,
+    Progress,
+    Stopped,
+    draining,
+)  # fmt: skip
 from tasks.record import (
     complete,
     complete_in,
     durably,
     fail,
     found_taken,
+    in_hand,
     keep,
     record,
     stop_at,
     taker,
+    undo_claim,
 )  # fmt: skip
+from tasks.spending import charged_to
 from tasks.streams import Tokens
 from tasks.toolbox import TOOLS
 
@@ -52,6 +65,10 @@ def carry_out(pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, gener
     Returns whether the Celery chain may go on: not after a lost claim or a step without success.
     """
     failpoint("before_claim", spec.name)
+    if draining.is_set():
+        with connection() as conn:
+            dispatch.hand_back(conn, step_id, generation)
+        return False
     claim = _claim(pipeline, spec, job_id, step_id, generation)
     if claim is None:
         return _succeeded_already(pipeline, step_id)
@@ -59,7 +76,7 @@ def carry_out(pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, gener
     while True:
         announce(job_id)
         failpoint("claimed", claim.name)
-        with about(job=job_id, step=claim.name):
+        with about(job=job_id, step=claim.name), tracing.attempt(claim, taker().node):
             after = _attempt(pipeline, pipeline.steps[claim.name], claim, known)
         announce(job_id)
         if after is None:
@@ -77,16 +94,21 @@ def carry_out(pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, gener
 def _claim(
     pipeline: Pipeline, spec: Spec, job_id: UUID, step_id: UUID, generation: int
 ) -> Claim | None:
-    with single_statement() as conn:
-        return claims.claim(
-            conn,
-            job_id,
-            step_id,
-            generation,
-            fingerprint=pipeline.fingerprint,
-            taker=taker(),
-            needs=pipeline.singles(spec),
-        )
+    try:
+        with single_statement() as conn:
+            return claims.claim(
+                conn,
+                job_id,
+                step_id,
+                generation,
+                fingerprint=pipeline.fingerprint,
+                taker=taker(),
+                needs=pipeline.singles(spec),
+            )
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            undo_claim(pipeline, step_id)
+        raise
 
 
 def _succeeded_already(pipeline: Pipeline, step_id: UUID) -> bool:
@@ -106,25 +128,32 @@ def _attempt(
     """Run one attempt and record its end. Returns what came after it; None without success."""
     attempt = Attempt(claim, idle_s=spec.options.idle_s or settings.engine.idle_s)
     tokens = _tokens(spec, claim, attempt)
+    in_hand.add((claim.step_id, claim.epoch))
     try:
+        if draining.is_set():
+            raise HandedOver
         arguments = _arguments(pipeline, spec, claim, attempt, tokens, known)
         if spec.kind is Kind.WRITING:
             output, after = _write(pipeline, spec, claim, arguments)
         else:
-            output = _checked(spec, spec.function(**arguments))
+            with charged_to(attempt):
+                output = _checked(spec, spec.function(**arguments))
             failpoint("ran", spec.name)
             after = complete(pipeline, claim, output, tokens)
         known[spec.result] = output
         return after
-    except Superseded:
+    except Superseded as lost:
+        tracing.note_end(lost)
         logger.info("%s.%s of job %s has a newer attempt", pipeline.name, spec.name, claim.job_id)
     except Stopped as stop:
+        tracing.note_end(stop)
         keep(tokens)
         record(claim, partial(stop_at, pipeline, claim, stop))
     except Exception as error:  # whatever a step raises must end in the database
         keep(tokens)
         record(claim, partial(fail, pipeline, claim, error))
     finally:
+        in_hand.discard((claim.step_id, claim.epoch))
         if tokens is not None:
             tokens.close()
     return None

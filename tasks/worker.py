@@ -13,12 +13,14 @@ from celery import Task, bootsteps, signals
 from celery.exceptions import WorkerLostError
 from sqlalchemy.exc import DBAPIError
 
+from config import tracing
 from config.db import connection, engine
 from config.settings import settings
 from models.jobs import dispatch
 from tasks import node
 from tasks.celery import app
 from tasks.declaration import Spec
+from tasks.departure import Departure
 from tasks.dispatcher import WORKER_LOST, Dispatcher, release_all
 from tasks.pipeline import REGISTRY, Pipeline
 from tasks.progress import draining
@@ -67,6 +69,7 @@ class NodeStep(bootsteps.StartStopStep):
         """Celery makes one for each worker."""
         super().__init__(parent, **kwargs)
         self.threads: list[Any] = []
+        self.departure = Departure(parent)
         self.queues = list(parent.app.amqp.queues.consume_from)
         self.forks = parent.pool_cls.__module__.endswith("prefork")
         if settings.engine.preload and self.forks:
@@ -74,7 +77,8 @@ class NodeStep(bootsteps.StartStopStep):
         gc.freeze()  # what is loaded by now stays: no collection looks at it, no child copies it
 
     def start(self, parent: Any) -> None:
-        """Begin to beat and to dispatch."""
+        """Begin to beat and to dispatch, and be ready to leave."""
+        self.departure.start()
         if settings.engine.preload and not self.forks:
             Thread(target=preload, args=[self.queues], name="preload", daemon=True).start()
         if self.forks:
@@ -91,6 +95,8 @@ class NodeStep(bootsteps.StartStopStep):
         for thread in self.threads:
             thread.join(timeout=5)
 
+    terminate = stop
+
 
 app.steps["worker"].add(NodeStep)
 
@@ -98,6 +104,12 @@ app.steps["worker"].add(NodeStep)
 @signals.worker_process_init.connect
 def _forget_inherited_connections(**_: Any) -> None:
     engine().dispose(close=False)
+
+
+@signals.worker_process_shutdown.connect
+@signals.worker_shutdown.connect
+def _send_traces(**_: Any) -> None:
+    tracing.close()  # a child of the pool ends without Python's own farewell
 
 
 @signals.worker_shutting_down.connect

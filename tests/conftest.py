@@ -3,24 +3,19 @@
 import os
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 import redis
-from psycopg import sql
-from sqlalchemy import make_url
 
 from config.local import EmbeddedPostgres, EmbeddedValkey
 from tests import environment
+from tests.database import TestDatabase
 
 TEST_DATABASE_URL, TEST_REDIS_URL = environment.isolate()  # before config.settings is imported
 _postgres = EmbeddedPostgres(environment.HERE, durable=False)
 _valkey = EmbeddedValkey(environment.HERE)
-SERVER_URL = TEST_DATABASE_URL or _postgres.url
-os.environ["DATABASE_URL"] = (
-    make_url(SERVER_URL).set(database=environment.DATABASE).render_as_string(hide_password=False)
-)
+_database = TestDatabase(TEST_DATABASE_URL or _postgres.url, environment.DATABASE)
+os.environ["DATABASE_URL"] = _database.url
 os.environ["REDIS_URL"] = TEST_REDIS_URL or _valkey.url
-TEMPLATE = f"{environment.DATABASE}_template"
 
 
 @pytest.fixture(scope="session")
@@ -28,13 +23,12 @@ def _postgres_server() -> Iterator[None]:
     environment.forget_dead_sessions()
     if not TEST_DATABASE_URL:
         _postgres.start()
-    _execute(f"CREATE DATABASE {environment.DATABASE}")
+    _database.create()
     _migrate()
-    _execute(f"ALTER DATABASE {environment.DATABASE} RENAME TO {TEMPLATE}")
+    _database.keep()
     yield
     if TEST_DATABASE_URL:
-        _execute(f"DROP DATABASE IF EXISTS {environment.DATABASE} WITH (FORCE)")
-        _execute(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
+        _database.drop()
 
 
 def pytest_unconfigure() -> None:
@@ -59,8 +53,7 @@ def database_url(_postgres_server: None) -> Iterator[str]:
 
     deps.forget_known()
     publisher.forget_room()
-    _execute(f"DROP DATABASE IF EXISTS {environment.DATABASE} WITH (FORCE)")
-    _execute(f"CREATE DATABASE {environment.DATABASE} TEMPLATE {TEMPLATE}")
+    _database.renew()
     yield os.environ["DATABASE_URL"]
     engine().dispose()
 
@@ -89,11 +82,6 @@ def valkey(redis_url: str) -> Iterator[EmbeddedValkey]:
         pytest.skip("TEST_REDIS_URL names a server that is not ours to stop")
     yield _valkey
     _valkey.start()
-
-
-def _execute(statement: str) -> None:
-    with psycopg.connect(SERVER_URL, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement))
 
 
 def _migrate() -> None:

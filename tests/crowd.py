@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Connection, Uuid, bindparam, text
 
 from models.base import new_id
+from models.jobs.idempotency import request_hash
 
 _COPY_JOB = text(
     """
@@ -45,7 +46,7 @@ _LOGS = ("job_event", "stream_segment")
 _KEYS = text(
     """
 INSERT INTO idempotency (owner_id, route, key, request_hash, job_id)
-SELECT owner_id, 'crowd', id::text, 'crowd', id FROM job WHERE id = ANY(:ids)
+SELECT owner_id, 'crowd', id::text, :said, id FROM job WHERE id = ANY(:ids)
 """
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid())))
 
@@ -68,5 +69,5 @@ def multiply(conn: Connection, job_id: UUID, times: int) -> list[UUID]:
             bindparam("ids", type_=ARRAY(Uuid())), bindparam("model", type_=Uuid())
         )
         conn.execute(copy, {"ids": ids, "model": job_id})
-    conn.execute(_KEYS, {"ids": ids})
+    conn.execute(_KEYS, {"ids": ids, "said": request_hash("crowd")})
     return ids

@@ -21,6 +21,7 @@ SETTING_PREFIXES = (
     "BOOKNLP_",
     "BOOKS_",
     "BROKER_",
+    "BUDGETS_",
     "DATABASE_",
     "DEEPGRAM_",
     "ENGINE_",
@@ -35,6 +36,8 @@ SETTING_PREFIXES = (
     "LOGIN_",
     "LOG_",
     "MODELS_",
+    "OTEL_",
+    "PROVIDERS_",
     "QDRANT_",
     "REDIS_",
     "RETENTION_",
@@ -69,6 +72,7 @@ def isolate() -> tuple[str, str]:
     os.environ["LOCAL_DIR"] = str(HERE)
     os.environ["BLOB_URL"] = f"file://{HERE}/blobs"
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    os.environ["BROKER_URL"] = os.environ.get("TEST_BROKER_URL", "")
     return os.environ.get("TEST_DATABASE_URL", ""), os.environ.get("TEST_REDIS_URL", "")
 
 

@@ -27,6 +27,9 @@ class Scan:
         return f"{self.kind} of {self.rows:g} rows of {self.table} in\n  {self.statement[:400]}"
 
 
+_watching: list[list[Scan]] = []
+
+
 @contextmanager
 def watched() -> Iterator[list[Scan]]:
     """Yield a list that fills with the scans of every statement run by this process's engine.
@@ -35,26 +38,27 @@ def watched() -> Iterator[list[Scan]]:
     at, too, which is what a statement that is run often gets.
     """
     found: list[Scan] = []
-
-    def explain(
-        conn: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool
-    ) -> None:
-        if many or not statement.lstrip().upper().startswith(PLANNED):
-            return
-        driver = conn.connection.driver_connection
-        with driver.transaction(force_rollback=True):
-            (told,) = driver.execute(
-                "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) " + statement, values
-            ).fetchone()
-            found.extend(_scans(told[0]["Plan"], statement))
-            generic = driver.execute(_numbered(statement)).fetchone()
-            found.extend(_scans(generic[0][0]["Plan"], statement))
-
-    event.listen(engine(), "before_cursor_execute", explain)
+    _watching.append(found)
     try:
         yield found
     finally:
-        event.remove(engine(), "before_cursor_execute", explain)
+        _watching.remove(found)
+
+
+def _explain(conn: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+    if not _watching or many or not statement.lstrip().upper().startswith(PLANNED):
+        return
+    driver = conn.connection.driver_connection
+    with driver.transaction(force_rollback=True):
+        analyzed = "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) " + statement
+        for told in (driver.execute(analyzed, values), driver.execute(_numbered(statement))):
+            scans = list(_scans(told.fetchone()[0][0]["Plan"], statement))
+            for found in list(_watching):
+                found.extend(scans)
+
+
+# Once, before there are threads: SQLAlchemy's lists of listeners must not change while one is used.
+event.listen(engine(), "before_cursor_execute", _explain)
 
 
 def _numbered(statement: str) -> str:

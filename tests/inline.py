@@ -8,6 +8,7 @@ import httpx
 from api.streams import Hub
 from config.db import connection
 from models.jobs import dispatch
+from tasks import admission
 from tasks.pipeline import REGISTRY
 from tasks.runner import carry_out
 from tests.web import app
@@ -19,6 +20,7 @@ def drain(limit: int = 500) -> int:
     """Run all that is due, and all that becomes due by it; return how many hints there were."""
     for done in range(limit):
         hints = []
+        admission.admit_after("")
         for queue in QUEUES:
             with connection() as conn:
                 hints += dispatch.take_due(conn, queue, 100)

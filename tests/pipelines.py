@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -10,7 +11,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from models.errors import Unavailable, Unprocessable
-from tasks.pipeline import Pipeline, each, parallel, step
+from tasks.pipeline import Concurrency, Pipeline, each, parallel, step
 from tasks.tools import Ask, Checkpoint, JobRef, Progress, Tokens
 
 
@@ -22,6 +23,7 @@ class Numbers(BaseModel):
     fail: list[str] = []  # steps or items that fail for good
     flaky: int = 0  # how often `flaky_step` fails before it succeeds
     folder: str = ""  # where files count what was done outside
+    hold: bool = False  # until the folder has a file `go`
 
 
 class One(BaseModel):
@@ -70,6 +72,13 @@ def paid(folder: str, name: str) -> int:
     return len(path.read_text().splitlines())
 
 
+def held_back(numbers: Numbers) -> Iterator[None]:
+    """Yield again and again until the test lets go."""
+    while numbers.hold and not (Path(numbers.folder) / "go").exists():
+        yield
+        time.sleep(0.05)
+
+
 def _effect(session: Session, job: JobRef, name: str) -> None:
     session.connection().execute(
         text("INSERT INTO test_effect (id, job_id, name) VALUES (:id, :job, :name)"),
@@ -88,6 +97,8 @@ def double(one: One, numbers: Numbers, progress: Progress) -> Doubled:
     if one.key in numbers.fail:
         raise Refused(key=one.key)
     parts = 10 if numbers.sleep_s else 1
+    for _ in held_back(numbers):
+        progress(0, parts, "parts")
     for part in range(parts):
         time.sleep(numbers.sleep_s / parts)
         progress(part + 1, parts, "parts")
@@ -157,6 +168,8 @@ def flaky_step(first: First, numbers: Numbers, progress: Progress) -> Second:
         raise Refused()
     if 0 < times <= numbers.flaky:
         raise Unavailable("Not yet.", retry_after_s=0.05)
+    for _ in held_back(numbers):
+        progress(0, 20, "parts")
     for part in range(20):
         time.sleep(numbers.sleep_s / 20)
         progress(part + 1, 20, "parts")
@@ -180,6 +193,33 @@ def write_last(third: Third, job: JobRef, session: Session) -> Recorded:
 line = Pipeline(
     "tests.line", write_first, flaky_step, on_cpu, write_last, input=Numbers, startable=True
 )
+
+
+@step(queue="cpu")
+def grind(numbers: Numbers, progress: Progress) -> Third:
+    for _ in held_back(numbers):
+        progress(0, 1, "parts")
+    return Third(value=0)
+
+
+grinding = Pipeline("tests.grinding", grind, input=Numbers, startable=True)
+
+
+@step(max_attempts=1)
+def dawdle(numbers: Numbers) -> Second:
+    if paid(numbers.folder, "dawdle") == 1:
+        time.sleep(numbers.sleep_s)
+    return Second(value=0)
+
+
+@step(queue="cpu", max_attempts=1)
+def dawdle_on_cpu(numbers: Numbers) -> Third:
+    if paid(numbers.folder, "dawdle_on_cpu") == 1:
+        time.sleep(numbers.sleep_s)
+    return Third(value=0)
+
+
+dawdling = Pipeline("tests.dawdling", parallel(dawdle, dawdle_on_cpu), input=Numbers)
 
 
 class Name(BaseModel):
@@ -215,6 +255,8 @@ def speak(numbers: Numbers, tokens: Tokens) -> Spoken:
         for k in range(numbers.count):
             time.sleep(numbers.sleep_s / max(1, numbers.count))
             yield f"w{k} "
+            if k == 0:
+                yield from ("" for _ in held_back(numbers))
 
     return Spoken(text=tokens.write(pieces()))  # type: ignore[arg-type]
 
@@ -248,6 +290,56 @@ def two_halves(numbers: Numbers, checkpoint: Checkpoint) -> Whole:
 
 
 halves = Pipeline("tests.halves", two_halves, input=Numbers, startable=True)
+
+
+class Keyed(Numbers):
+    """Numbers of which only so many are worked on at once."""
+
+    key: str | None = "one"
+
+
+@step(max_attempts=2)
+def work(numbers: Keyed, progress: Progress) -> Whole:
+    paid(numbers.folder, "work")
+    for part in range(10):
+        time.sleep(numbers.sleep_s / 10)
+        progress(part + 1, 10, "parts")
+    return Whole(done=1)
+
+
+def rest(whole: Whole, numbers: Keyed) -> Half:
+    if "rest" in numbers.fail:
+        raise Refused()
+    return Half(done=whole.done)
+
+
+keyed = Pipeline(
+    "tests.keyed", work, rest, input=Keyed, startable=True, concurrency=Concurrency(key="key")
+)
+
+paired = Pipeline(
+    "tests.paired",
+    work,
+    rest,
+    input=Keyed,
+    concurrency=Concurrency(key=lambda numbers: numbers.key and f"{numbers.key}!", limit=2),
+)
+
+
+class KeyedItems(BaseModel):
+    items: list[One]
+
+
+def double_one(one: One) -> Doubled:
+    return Doubled(key=one.key, value=2 * one.value)
+
+
+keyed_each = Pipeline(
+    "tests.keyed_each",
+    each(double_one, over=KeyedItems, items="items", key="key"),
+    input=KeyedItems,
+    concurrency=Concurrency(key=lambda _: "all"),
+)
 
 EFFECTS = """
 CREATE TABLE IF NOT EXISTS test_effect (

@@ -15,6 +15,7 @@ tools, empty    answer with a call of a tool, and with no choice at all
 invalid, never  not JSON the first time, or ever, where JSON is asked for
 fenced          JSON with words around it
 beyond          rank a document that was not there
+mute            never say how many tokens a stream has had
 planner         a week of a plan, as the goal's first word says (`tests.scripted_planner`)
 
 It counts its calls by model, keeps the bodies, and counts the streams that their reader gave up.
@@ -105,7 +106,9 @@ class ScriptedModel:
             text, reason = scripted_planner.week_of(body)
             return StreamingResponse(self.speak(text, reason), media_type="text/event-stream")
         if body.get("stream"):
-            return StreamingResponse(self.stream(model), media_type="text/event-stream")
+            wanted = (body.get("stream_options") or {}).get("include_usage", False)
+            stream = self.stream(model, usage=wanted and model != "mute")
+            return StreamingResponse(stream, media_type="text/event-stream")
         return JSONResponse(self.whole(model, body))
 
     def _error(self, model: str) -> Response:
@@ -136,7 +139,7 @@ class ScriptedModel:
         text = json.dumps(ANALYSIS)
         return f"Gladly:\n```json\n{text}\n```" if model == "fenced" else text
 
-    async def stream(self, model: str) -> AsyncIterator[bytes]:
+    async def stream(self, model: str, *, usage: bool = False) -> AsyncIterator[bytes]:
         whole = False
         try:
             for k in range(self.tokens):
@@ -153,6 +156,8 @@ class ScriptedModel:
                 word = repr(time.time()) if model == "clock" else WORDS[k % len(WORDS)]
                 yield self._chunk(model, {"content": f"{word} "}, None)
             yield self._chunk(model, {}, "stop")
+            if usage:
+                yield self._usage(model)
             yield b"data: [DONE]\n\n"
             whole = True
         finally:
@@ -165,6 +170,16 @@ class ScriptedModel:
             yield self._chunk("planner", {"content": text[k : k + 16]}, None)
         yield self._chunk("planner", {}, reason)
         yield b"data: [DONE]\n\n"
+
+    def _usage(self, model: str) -> bytes:
+        counts = {
+            "prompt_tokens": 30,
+            "completion_tokens": self.tokens,
+            "total_tokens": 30 + self.tokens,
+            "prompt_tokens_details": {"cached_tokens": 20},
+        }
+        told = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": model}
+        return f"data: {json.dumps(told | {'choices': [], 'usage': counts})}\n\n".encode()
 
     def _chunk(self, model: str, delta: dict[str, str], reason: str | None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": reason}

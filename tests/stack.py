@@ -31,6 +31,7 @@ FAST = {
     "ENGINE_UNCLAIMED_S": "1.5",
     "ENGINE_RESTART_GRACE_S": "1",
     "ENGINE_RETRY_BASE_S": "0.1",
+    "ENGINE_CHANGED_AFTER_S": "1",
     "ENGINE_PRELOAD": "false",
     "STREAM_COMPACT_S": "0.3",
     "STREAM_SILENCE_S": "0.3",

@@ -15,11 +15,12 @@ from starlette_admin.contrib.sqla import Admin
 
 from api.admin.door import Door
 from api.admin.memory import Memory
-from api.admin.tables import Audit, Books, Jobs, Mails, Table, Tokens, Users
+from api.admin.tables import Audit, Books, Budgets, Jobs, Mails, Table, Tokens, Users
 from config.db import engine
 from config.settings import settings
 from models.accounts import AccessToken, AuditEntry, OutboxMail, User
 from models.books.library import Book
+from models.costs.tables import Budget
 from models.jobs.tables import Job
 
 logging.getLogger("starlette_admin").setLevel(logging.WARNING)  # it notes every page at INFO
@@ -49,7 +50,8 @@ def mount(app: FastAPI) -> None:
     )
     views: tuple[tuple[type[Table], type[Any], str], ...] = (
         (Users, User, "user"), (Tokens, AccessToken, "token"), (Jobs, Job, "job"),
-        (Books, Book, "book"), (Mails, OutboxMail, "mail"), (Audit, AuditEntry, "audit"),
+        (Books, Book, "book"), (Budgets, Budget, "budget"), (Mails, OutboxMail, "mail"),
+        (Audit, AuditEntry, "audit"),
     )  # fmt: skip
     for view, model, key in views:
         admin.add_view(view(model, key=key, menu_label=view.__name__, display_name=key))

@@ -1,6 +1,7 @@
 """The administration's audit: every change, in the transaction of the change."""
 
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from starlette_admin.events import (
     AdminEvent,
     AdminEventSubscriber,
     AfterActionContext,
+    AfterCreateContext,
     AfterEditContext,
     on,
 )  # fmt: skip
@@ -19,6 +21,12 @@ from models.accounts import record_change
 
 class Memory(AdminEventSubscriber):
     """Writes every change into the audit, in the transaction of the change."""
+
+    @on(AdminEvent.AFTER_CREATE)
+    async def created(self, ctx: AfterCreateContext) -> None:
+        """Remember what was made."""
+        made = {name: [None, _told(value)] for name, value in ctx.obj.model_dump().items()}
+        self._record(ctx.request, "create", ctx.view_key, ctx.pk, made)
 
     @on(AdminEvent.AFTER_EDIT)
     async def edited(self, ctx: AfterEditContext) -> None:
@@ -49,4 +57,4 @@ class Memory(AdminEventSubscriber):
 def _told(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
-    return str(value) if isinstance(value, datetime | UUID) else value
+    return str(value) if isinstance(value, datetime | Decimal | UUID) else value

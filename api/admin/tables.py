@@ -6,13 +6,22 @@ from uuid import UUID
 from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette_admin import BooleanField, EnumField, FloatField, JSONField, StringField
+from starlette_admin import (
+    BooleanField,
+    DecimalField,
+    EnumField,
+    FloatField,
+    JSONField,
+    StringField,
+    UUIDField,
+)  # fmt: skip
 from starlette_admin.actions import ActionSelection, action
 from starlette_admin.contrib.sqla import ModelView
 from starlette_admin.exceptions import FormValidationError
 
 from models.accounts import LastSuperadmin, Role, User, keep_a_superadmin, revoke_token
 from models.books.library import Review
+from models.costs.budgets import InvalidBudget, checked
 from models.jobs import lifecycle
 from pipelines import tell_after_commit
 
@@ -65,6 +74,49 @@ class Users(Table):
             )  # fmt: skip
         except LastSuperadmin as refused:
             raise FormValidationError({"role": str(refused)}) from None
+
+
+class Budgets(Table):
+    """What one person may spend on models, in dollars; an empty field is any amount.
+
+    Who has no row here may spend what BUDGETS_DAILY_USD and BUDGETS_MONTHLY_USD say.
+    """
+
+    fields: Any = (
+        UUIDField("owner_id", required=True), DecimalField("daily_usd"),
+        DecimalField("monthly_usd"), "created_at",
+    )  # fmt: skip
+    show_pk_in_forms = True
+    exclude_fields_from_create = ("created_at",)
+    exclude_fields_from_edit = ("owner_id", "created_at")
+
+    def can_create(self, request: Request) -> bool:
+        """One for each person."""
+        return True
+
+    def can_edit(self, request: Request) -> bool:
+        """The amounts."""
+        return True
+
+    def can_delete(self, request: Request) -> bool:
+        """The settings' default holds again."""
+        return True
+
+    async def validate(self, request: Request, data: dict[str, Any]) -> None:
+        """Refuse budgets of nothing, and those of nobody."""
+        problems: dict[str | int, Any] = {}
+        for name in ("daily_usd", "monthly_usd"):
+            try:
+                if data.get(name) is not None:
+                    checked(data[name])
+            except InvalidBudget as refused:
+                problems[name] = str(refused)
+        if named := data.get("owner_id"):
+            data["owner_id"] = owner = UUID(str(named))
+            if await run_in_threadpool(request.state.session.get, User, owner) is None:
+                problems["owner_id"] = "There is nobody with this id."
+        if problems:
+            raise FormValidationError(problems)
 
 
 class Tokens(Table):

@@ -1,6 +1,7 @@
 """Books and the characters found in them."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from sqlmodel import Session
 
 from api.deps import UPLOAD, Limit, Owner, SessionDep
 from api.dialects import speaking
-from api.jobs import IdempotencyKey
+from api.once import OnceDep
 from config.blobs import BlobStore
 from config.products import ExtractorChoice
 from config.settings import listed, settings
@@ -31,7 +32,7 @@ from models.books.library import (
     start_processing,
 )  # fmt: skip
 from models.files import FileFormat, FileTooLarge, check_content, format_of, format_of_url
-from models.jobs import idempotency, lifecycle
+from models.jobs import lifecycle
 from models.jobs.tables import TERMINAL, Job
 from pipelines import tell_after_commit
 from pipelines.books.forget_book import ForgetBook, forget_book
@@ -137,6 +138,7 @@ def add_book(
     session: SessionDep,
     owner: Owner,
     response: Response,
+    once: OnceDep,
     title: Annotated[str, Form(min_length=1, max_length=300)],
     author: Annotated[str, Form(max_length=300)] = "",
     file: UploadFile | None = None,
@@ -148,13 +150,24 @@ def add_book(
 ) -> BookPublic:
     """Bring a book, as a file or by its address, and start reading it in.
 
-    Files are .txt and .md, and .epub and .pdf where the server is set so. `top`: so many
-    characters at most get a persona, of those that are named `min_mentions` times. `extractor`:
-    who reads it; BookNLP only does where a worker for it lives, and the job's events say so when
-    it does not.
+    Files are .txt and .md, and .epub and .pdf where the server is set so. `top`: at most so many
+    characters get a persona, of those named `min_mentions` times. `extractor`: who reads it.
     Follow the job at `Location`. A file that cannot be read is refused at once with 422.
     """
-    book = new_book(title=title, author=author, owner=owner)
+
+    def begin() -> Job:
+        book = new_book(title=title, author=author, owner=owner)
+        _bring(session, book, file, file_url)
+        return _start(session, book, _wanted(book, top, min_mentions, extractor), priority)
+
+    said = [title, author, once.said_of(file), file_url, priority, top, min_mentions, extractor]
+    job = once.start(session, begin, owner=owner, said=said)
+    response.headers["Location"] = f"/jobs/{job.id}"
+    return _public(session, get_book(session, UUID(job.input["book_id"]), owner=owner))
+
+
+def _bring(session: Session, book: Book, file: UploadFile | None, file_url: str | None) -> None:
+    """Store a new book with its file, or with the address of it."""
     if file is not None:
         _store_upload(session, book, file)
     else:
@@ -162,9 +175,6 @@ def add_book(
         book.file_url = file_url
     session.add(book)
     session.flush()
-    job = _start(session, book, _wanted(book, top, min_mentions, extractor), priority)
-    response.headers["Location"] = f"/jobs/{job.id}"
-    return _public(session, book)
 
 
 def _suffixes() -> list[str]:
@@ -257,27 +267,15 @@ def process_book(
     body: ProcessingRequest,
     session: SessionDep,
     owner: Owner,
-    idempotency_key: IdempotencyKey = None,
+    once: OnceDep,
 ) -> ProcessingAccepted:
     """Read a book in. Its `processing_status` tells how far it is.
 
     While the same file is being read in the same way, the answer names the job that does it.
     """
     format_of_url(body.file_url)
-    scope: dict[str, Any] = {
-        "owner": owner,
-        "route": "POST /character/processing",
-        "digest": idempotency.request_hash(
-            body.model_dump(mode="json", exclude={"user_id"}, exclude_unset=True)
-        ),
-    }
-    if idempotency_key:
-        old = idempotency.replay(session, key=idempotency_key, **scope)
-        if old is not None:
-            return ProcessingAccepted(job_id=old.id)
-    job = _process(session, body, owner)
-    if idempotency_key:
-        idempotency.remember(session, key=idempotency_key, job_id=job.id, **scope)
+    said = body.model_dump(mode="json", exclude={"user_id"}, exclude_unset=True)
+    job = once.start(session, partial(_process, session, body, owner), owner=owner, said=said)
     return ProcessingAccepted(job_id=job.id)
 
 

@@ -13,7 +13,7 @@ from api.books.conversations import Horizon
 from api.books.messages import MessagePublic, told
 from api.deps import CHAT, WaitingOwner
 from api.dialects import BOOKS, speaking
-from api.jobs import IdempotencyKey
+from api.once import Once, OnceDep
 from api.sse import STREAMS, CursorDep, EventStream, follow
 from api.streams import finished
 from config.db import transaction
@@ -31,7 +31,7 @@ from models.books.replies import (
     other_words,
 )  # fmt: skip
 from models.books.sessions import ChatSession, SessionNotFound, get_session
-from models.jobs import idempotency, lifecycle
+from models.jobs import lifecycle
 from models.jobs.queries import JobNotFound
 from models.jobs.tables import TERMINAL, Job
 from pipelines import tell_after_commit
@@ -94,7 +94,7 @@ async def talk(
     body: ChatRequest,
     owner: WaitingOwner,
     cursor: CursorDep,
-    idempotency_key: IdempotencyKey = None,
+    once: OnceDep,
 ) -> Response:
     """Say something to a character and stream the reply.
 
@@ -107,7 +107,7 @@ async def talk(
         return _as_documented(session, body, owner)
 
     said = [str(body.session_id), body.user_message]
-    return await _reply(plan, owner, cursor, idempotency_key, "POST /character/chat", said)
+    return await _reply(plan, owner, cursor, once, said)
 
 
 def _as_documented(session: Session, body: ChatRequest, owner: UUID) -> tuple[ChatSession, Say]:
@@ -127,7 +127,7 @@ async def say(
     body: MessageRequest,
     owner: WaitingOwner,
     cursor: CursorDep,
-    idempotency_key: IdempotencyKey = None,
+    once: OnceDep,
 ) -> Response:
     """Say something and stream the reply, as `POST /character/chat` does.
 
@@ -138,9 +138,8 @@ async def say(
         chat = lock_session(session, session_id, owner=owner)
         return chat, next_turn(session, chat, body.message, body.wish())
 
-    route = "POST /chat-sessions/messages"
     said = [str(session_id), body.model_dump(mode="json")]
-    return await _reply(plan, owner, cursor, idempotency_key, route, said)
+    return await _reply(plan, owner, cursor, once, said)
 
 
 @router.post("/messages/{message_id}/regenerate", dependencies=[CHAT], **STREAMS)
@@ -149,7 +148,7 @@ async def regenerate(
     body: ReplyRequest,
     owner: WaitingOwner,
     cursor: CursorDep,
-    idempotency_key: IdempotencyKey = None,
+    once: OnceDep,
 ) -> Response:
     """Have a reply written once more and stream it; the earlier one stays as an alternate."""
 
@@ -158,9 +157,8 @@ async def regenerate(
         chat = lock_session(session, found.session_id, owner=owner)
         return chat, other_reply(session, chat, found, body.wish())
 
-    route = "POST /messages/regenerate"
     said = [str(message_id), body.model_dump(mode="json")]
-    return await _reply(plan, owner, cursor, idempotency_key, route, said)
+    return await _reply(plan, owner, cursor, once, said)
 
 
 @router.post("/messages/{message_id}/edit", dependencies=[CHAT], **STREAMS)
@@ -169,7 +167,7 @@ async def edit(
     body: EditRequest,
     owner: WaitingOwner,
     cursor: CursorDep,
-    idempotency_key: IdempotencyKey = None,
+    once: OnceDep,
 ) -> Response:
     """Say something else instead of a message of yours and stream the reply.
 
@@ -182,17 +180,17 @@ async def edit(
         return chat, other_words(session, chat, found, body.message, body.wish())
 
     said = [str(message_id), body.model_dump(mode="json")]
-    return await _reply(plan, owner, cursor, idempotency_key, "POST /messages/edit", said)
+    return await _reply(plan, owner, cursor, once, said)
 
 
-async def _reply(
-    plan: Plan, owner: UUID, cursor: CursorDep, key: str | None, route: str, said: Any
-) -> Response:
+async def _reply(plan: Plan, owner: UUID, cursor: CursorDep, once: Once, said: Any) -> Response:
     try:
-        job_id = await run_in_threadpool(_begin, plan, owner, key, route, said)
+        job_id = await run_in_threadpool(_begin, plan, owner, once, said)
     except SessionBusy as busy:
         return EventStream(_frames(BOOKS.busy(str(busy), busy.details)), owner)
-    return await follow(job_id, cursor, BOOKS, owner=owner, **{"X-Job-ID": str(job_id)})
+    return await follow(
+        job_id, cursor, BOOKS, owner=owner, **{"X-Job-ID": str(job_id)}, **once.headers
+    )
 
 
 async def _frames(frames: list[bytes]) -> Any:
@@ -200,21 +198,19 @@ async def _frames(frames: list[bytes]) -> Any:
         yield frame
 
 
-def _begin(plan: Plan, owner: UUID, key: str | None, route: str, said: Any) -> UUID:
+def _begin(plan: Plan, owner: UUID, once: Once, said: Any) -> UUID:
     """Start the job of a turn, once for a key, and note it as the session's lock."""
-    digest = idempotency.request_hash(said)
-    scope: dict[str, Any] = {"owner": owner, "route": route, "digest": digest}
     with transaction() as session:
-        if key and (old := idempotency.replay(session, key=key, **scope)):
-            return old.id
-        chat, turn = plan(session)
-        job = chat_pipeline.start(session, turn, owner=owner)
-        chat.job_id = job.id
-        session.add(chat)
-        remember_if_due(session, chat)
-        if key:
-            idempotency.remember(session, key=key, job_id=job.id, **scope)
-        return job.id
+
+        def begin() -> Job:
+            chat, turn = plan(session)
+            job = chat_pipeline.start(session, turn, owner=owner)
+            chat.job_id = job.id
+            session.add(chat)
+            remember_if_due(session, chat)
+            return job
+
+        return once.start(session, begin, owner=owner, said=said).id
 
 
 @router.get("/chat-sessions/{session_id}/stream", **STREAMS)

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from api.answers import answer
 from api.deps import CHAT, WaitingOwner, curator
 from api.dialects import speaking
+from api.once import OnceDep
 from config.db import transaction
 from config.settings import settings
 from models.errors import Unavailable, Unprocessable
@@ -74,12 +75,17 @@ def _is_there_anything() -> bool:
 
 @router.post("/ingest", responses={202: {"model": IngestGoesOn}})
 async def ingest(
-    body: IngestRequest, owner: Annotated[UUID, Depends(curator)], response: Response
+    body: IngestRequest,
+    owner: Annotated[UUID, Depends(curator)],
+    response: Response,
+    once: OnceDep,
 ) -> Ingested | IngestGoesOn:
     """Make the articles of a configured folder searchable. For superadmins and services."""
     article_root(body.articles_dir)
     given = IngestArticles.model_validate(body.model_dump())
-    job = _checked(await answer(ingest_articles, given, owner=owner, timeout_s=INGEST_WAIT_S))
+    job = _checked(
+        await answer(ingest_articles, given, owner=owner, timeout_s=INGEST_WAIT_S, once=once)
+    )
     if job.output is None:
         response.status_code = 202
         return IngestGoesOn(job_id=job.id)

@@ -1,5 +1,6 @@
 """Goals: made, listed, changed and ended."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from sqlmodel import Session
 from api.deps import CHAT, SessionDep, WaitingOwner
 from api.dialects import speaking
 from api.goals.asker import GoalOwner, ListingOwner
+from api.once import OnceDep
 from config.db import transaction
 from models.goals.goals import (
     GoalCreate,
@@ -26,6 +28,7 @@ from models.goals.goals import (
 from models.goals.layout import lay_out
 from models.goals.tables import Goal, GoalStatus
 from models.jobs import lifecycle
+from models.jobs.tables import Job
 from pipelines import tell_after_commit
 from pipelines.goals.plan import begin
 
@@ -33,13 +36,21 @@ router = APIRouter(prefix="/goals", tags=["goals"], **speaking("goals"))
 
 
 @router.post("", status_code=201, dependencies=[CHAT])
-def create_goal(body: GoalCreate, owner: WaitingOwner, response: Response) -> GoalCreated:
+def create_goal(
+    body: GoalCreate, owner: WaitingOwner, response: Response, once: OnceDep
+) -> GoalCreated:
     """Set a goal. Its plan comes by itself: `plan_json` of the goal, or its stream meanwhile."""
+    said = body.model_dump(mode="json", exclude={"user_id"}, exclude_unset=True)
     with transaction() as session:
-        goal = new_goal(session, body, owner=owner)
-        job = begin(session, goal)
+        start = partial(_start, session, body, owner)
+        job = once.start(session, start, owner=owner, said=said)
+        goal = get_goal(session, UUID(job.input["goal_id"]), owner=owner)
     response.headers.update({"Location": f"/goals/{goal.id}", "X-Job-Id": str(job.id)})
     return GoalCreated(**goal.model_dump(warnings=False), user_id=goal.user_ref)
+
+
+def _start(session: Session, body: GoalCreate, owner: UUID) -> Job:
+    return begin(session, new_goal(session, body, owner=owner))
 
 
 @router.get("")

@@ -1,7 +1,8 @@
 """Plans: watched while they form, planned anew, accepted or rejected week by week."""
 
-from datetime import date, datetime
-from typing import Annotated, Any
+from datetime import date
+from functools import partial
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
@@ -11,11 +12,13 @@ from starlette.concurrency import run_in_threadpool
 from api.deps import SessionDep
 from api.dialects import GOALS, speaking
 from api.goals.asker import PLANNING, GoalOwner, WaitingGoalOwner
+from api.once import OnceDep
 from api.sse import STREAMS, CursorDep, follow
 from config.db import transaction
 from models.goals.goals import Prose, Weeks, get_goal
 from models.goals.layout import list_milestones, list_tasks
-from models.goals.tables import Decision, TaskStatus, Trigger
+from models.goals.tables import Decision, Trigger
+from models.goals.todo import TaskTold
 from models.goals.versions import (
     NoPlan,
     VersionPublic,
@@ -51,21 +54,11 @@ class WeeksDecided(BaseModel):
     weeks: Annotated[list[Weeks], Field(min_length=1, max_length=52)] | None = None
 
 
-class TaskShown(BaseModel):
+class TaskShown(TaskTold):
     """A task of a plan."""
 
-    id: UUID
     order: int
-    title: str
-    status: TaskStatus
     trigger: Trigger
-    scheduled_at: datetime | None
-    scheduled_end: datetime | None
-    time_zone: str
-    duration_minutes: int
-    recurrence_rule: str | None
-    location_trigger: str | None
-    sources: list[dict[str, Any]]
 
 
 class MilestoneShown(BaseModel):
@@ -116,10 +109,18 @@ def read_milestones(goal_id: UUID, session: SessionDep, owner: GoalOwner) -> lis
 
 @router.post("/replan", status_code=202, dependencies=[PLANNING])
 def replan_goal(
-    goal_id: UUID, body: PlanAgain, session: SessionDep, owner: GoalOwner, response: Response
+    goal_id: UUID,
+    body: PlanAgain,
+    session: SessionDep,
+    owner: GoalOwner,
+    response: Response,
+    once: OnceDep,
 ) -> PlanningStarted:
     """Plan anew. Finished weeks stay; what comes of it is a proposal, to accept or reject."""
-    job = plan_again(session, goal_id, owner=owner, **body.model_dump())
+    said = body.model_dump()
+    job = once.start(
+        session, partial(plan_again, session, goal_id, owner=owner, **said), owner=owner, said=said
+    )
     response.headers["Location"] = f"/jobs/{job.id}"
     return PlanningStarted(goal_id=goal_id, job_id=job.id, forked_from=job.forked_from)
 

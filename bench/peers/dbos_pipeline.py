@@ -7,6 +7,7 @@ together with the record of the step, at READ COMMITTED as everybody else here.
 
 import os
 import sys
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, SQLAlchemyDatasource
@@ -37,6 +38,10 @@ def main() -> None:
 
     DBOS.launch()
     DBOS.register_queue(QUEUE, worker_concurrency=SLOTS, polling_interval_sec=0.1)
+    _serve(line)
+
+
+def _serve(line: Callable[[str], None]) -> None:
     print("ready", flush=True)
     for asked in sys.stdin:
         kind, run, number = asked.split()

@@ -1,8 +1,9 @@
 """`python -m config.local up | detach | demo | down | migrate | …`: the local stack.
 
 `superadmin EMAIL USERNAME` makes the first administrator of the stack that runs, `operate …` is
-`python -m api.operate …` for it. `backup FOLDER` saves it as it runs; `restore FOLDER` brings that
-into an empty one that does not run. With `DATABASE_URL` set, these two mean that database.
+`python -m api.operate …` for it, `rotate` is `python -m api.rotate`. `backup FOLDER` saves it as it
+runs; `restore FOLDER` brings that into an empty one that does not run. With `DATABASE_URL` set,
+these two mean that database.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from pathlib import Path
 from config.local.stack import ROOT, Stack
 from config.settings import settings
 
-ASKING = {"superadmin": "api.superadmin", "operate": "api.operate"}
+ASKING = {"superadmin": "api.superadmin", "operate": "api.operate", "rotate": "api.rotate"}
 SAVING = ("backup", "restore")
 
 
@@ -21,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m config.local", description=__doc__)
     parser.add_argument(
         "command",
-        choices=["up", "detach", "demo", "down", "migrate", "superadmin", "operate", *SAVING],
+        choices=["up", "detach", "demo", "down", "migrate", *ASKING, *SAVING],
     )
     parser.add_argument("words", nargs="*", help="what belongs to the command")
     parser.add_argument("--root", type=Path, default=ROOT, help="where the Procfile lies")

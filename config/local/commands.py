@@ -147,7 +147,8 @@ def ask(stack: Stack, module: str, words: list[str]) -> int:
 def save(stack: Stack, command: str, folder: Path) -> int:
     """Back the stack that runs up into a folder, or restore one that does not run from it."""
     embedded = stack.postgres in stack.stores
-    url = libpq_url(stack.settings.database.url or stack.postgres.url)
+    configured = stack.settings.database
+    url = libpq_url(configured.direct_url or configured.url or stack.postgres.url)
     try:
         if command == "backup":
             if embedded and stack.lock.holder() is None:

@@ -19,7 +19,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from config.local.orphans import MARKER
 from config.local.server import EmbeddedServer, socket_folder
 
-STOP_GRACE_S = 45  # longer than celeryconfig.worker_soft_shutdown_timeout and than uvicorn's
+STOP_GRACE_S = 45  # longer than ENGINE_LEAVE_S and than uvicorn's
 STORE_STOP_GRACE_S = 60  # Postgres writes a checkpoint
 STEADY_S = 5  # a process that ends sooner is restarted with backoff: 1 s, 2 s, 3 s, ...
 RESTARTS = 100  # of one that never gets steady, before it is given up: over an hour

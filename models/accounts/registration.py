@@ -77,13 +77,7 @@ def create_account(
 
     Raises InvalidEmail, InvalidUsername, InvalidPassword, WeakPassword, DuplicateUser (`field`).
     """
-    address = _normalised(email)
-    if not USERNAME.fullmatch(username):
-        raise InvalidUsername()
-    if len(password) < PASSWORD_MIN:
-        raise WeakPassword(min_length=PASSWORD_MIN)
-    if len(password) > PASSWORD_MAX:
-        raise InvalidPassword()
+    address = _checked(email, username, password)
     if taken := _taken(session, address, username):
         raise DuplicateUser(field=taken)
     new = {
@@ -96,10 +90,22 @@ def create_account(
         "active": True,
         "created_at": now(),
     }
-    statement = insert(User).values(new).on_conflict_do_nothing().returning(col(User.id))
-    if (user_id := session.execute(statement).scalar()) is None:
+    made = insert(User).values(new).on_conflict_do_nothing().returning(col(User.id))
+    if (user_id := session.execute(made).scalar()) is None:
         raise DuplicateUser(field=_taken(session, address, username))
     return session.get_one(User, user_id)
+
+
+def _checked(email: str, username: str, password: str) -> str:
+    """Return the address as it is stored."""
+    address = _normalised(email)
+    if not USERNAME.fullmatch(username):
+        raise InvalidUsername()
+    if len(password) < PASSWORD_MIN:
+        raise WeakPassword(min_length=PASSWORD_MIN)
+    if len(password) > PASSWORD_MAX:
+        raise InvalidPassword()
+    return address
 
 
 def _normalised(email: str) -> str:

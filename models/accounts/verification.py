@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlmodel import Session, select
 
-from config.settings import settings
+from config.settings import address, settings
 from models.accounts.tables import User, Verification
 from models.accounts.tokens import hash_token
 from models.base import new_id, now
@@ -44,9 +44,7 @@ def _token(verification_id: UUID) -> str:
 
 def verification_link(verification_id: UUID) -> str:
     """Return the address to be opened by who got the mail."""
-    web = settings.web
-    base = web.public_url.rstrip("/") or f"http://{web.host}:{web.port}"
-    return f"{base}/api/verify/{_token(verification_id)}/"
+    return address(f"/api/verify/{_token(verification_id)}/")
 
 
 def verify_email(session: Session, token: str) -> User:

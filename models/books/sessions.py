@@ -133,14 +133,7 @@ def open_session(
     Raises NotVoiced, MixedCast, NotMetYet.
     """
     cast = [character, *others]
-    if len({one.id for one in cast}) < len(cast) or len(cast) > MAX_CAST:
-        raise MixedCast()
-    for one in cast:
-        if one.book_id != character.book_id:
-            raise MixedCast()
-        if not one.system_prompt:
-            raise NotVoiced(name=one.name)
-        check_met(one.name, one.profile, up_to_chapter)
+    _check_cast(cast, up_to_chapter)
     names = [one.name for one in cast]
     listed = " and ".join([", ".join(names[:-1]), names[-1]] if others else names)
     opened = ChatSession(
@@ -156,6 +149,17 @@ def open_session(
         session.add(ChatMember(session_id=opened.id, character_id=one.id, place=place))
     session.flush()
     return opened
+
+
+def _check_cast(cast: list[Character], up_to_chapter: int | None) -> None:
+    if len({one.id for one in cast}) < len(cast) or len(cast) > MAX_CAST:
+        raise MixedCast()
+    for one in cast:
+        if one.book_id != cast[0].book_id:
+            raise MixedCast()
+        if not one.system_prompt:
+            raise NotVoiced(name=one.name)
+        check_met(one.name, one.profile, up_to_chapter)
 
 
 def get_session(session: Session, session_id: UUID, *, owner: UUID) -> ChatSession:

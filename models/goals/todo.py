@@ -74,15 +74,12 @@ class TaskUpdate(BaseModel):
     location_trigger: Place | None = None
 
 
-class TaskPublic(BaseModel):
-    """Something to do. One that recurs stands at its next time."""
+class TaskTold(BaseModel):
+    """What is told of a task, alone or within a plan."""
 
     id: UUID
-    goal_id: UUID | None
-    milestone_id: UUID | None
     title: str
     status: TaskStatus
-    trigger_type: Trigger
     scheduled_at: datetime | None
     scheduled_end: datetime | None
     time_zone: str
@@ -90,6 +87,14 @@ class TaskPublic(BaseModel):
     recurrence_rule: str | None
     location_trigger: str | None
     sources: list[dict[str, Any]]
+
+
+class TaskPublic(TaskTold):
+    """Something to do. One that recurs stands at its next time."""
+
+    goal_id: UUID | None
+    milestone_id: UUID | None
+    trigger_type: Trigger
     created_at: datetime
     completed_at: datetime | None
 

@@ -81,7 +81,7 @@ def reserve_session(session: Session, *, owner: UUID) -> Talk:
     first = session.exec(query.limit(1)).first()
     if limit == 0 or first is not None:
         free = (first or now()) + DAY
-        raise TooManyVoiceSessions(retry_after_s=(free - now()).total_seconds())
+        raise TooManyVoiceSessions(retry_after_s=(free - now()).total_seconds(), limit=limit)
     name = f"sess_{secrets.token_hex(ID_BYTES)}"
     talk = Talk(owner_id=owner, public_id=name, context_type=TalkContext.VOICE)
     session.add(talk)

@@ -1,30 +1,14 @@
-"""The two statements that every step pays for: taking it, and going on to the next of its chain.
-
-Each is one round trip. Both lock the job's row before any step's row, as all transitions do.
-"""
+"""What every step pays for: taking it, and going on to the next of its chain; a round trip each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Connection,
-    Float,
-    Integer,
-    String,
-    Uuid,
-    bindparam,
-    func,
-    literal_column,
-    select,
-)  # fmt: skip
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy import Connection, func, literal_column, select
 
-from models.base import one_statement
 from models.jobs.plan import Json, Opened
+from models.jobs.statements import ADVANCE, CLAIM
 from models.jobs.tables import StepStatus, step
 
 
@@ -49,6 +33,7 @@ class Claim:
     chain: int | None
     queue: str
     parts: int
+    traceparent: str | None
     epoch: int
     attempt: int
     max_attempts: int
@@ -67,129 +52,6 @@ class Taker:
     idle_s: float
 
 
-_claim = one_statement(
-    """
-WITH live AS MATERIALIZED (
-    SELECT id FROM job
-    WHERE id = :job AND fingerprint = :fingerprint
-        AND finished_at IS NULL AND cancel_requested_at IS NULL
-    FOR NO KEY UPDATE
-), taken AS (
-    UPDATE step SET
-        status = 'running', epoch = epoch + 1, attempt = attempt + 1, node = :node, pid = :pid,
-        lease_until = clock_timestamp() + make_interval(secs => :lease_s),
-        idle_deadline = clock_timestamp() + make_interval(secs => :idle_s),
-        published_at = coalesce(published_at, now()), started_at = clock_timestamp(), error = NULL
-    FROM live
-    WHERE step.id = :step AND step.job_id = live.id AND step.generation = :generation
-        AND (step.status = 'ready' OR (step.status = 'running' AND step.lease_until < now()))
-    RETURNING step.*
-), started AS (
-    UPDATE job SET
-        event_seq = event_seq + 1, status = 'running', started_at = coalesce(job.started_at, now())
-    FROM taken WHERE job.id = taken.job_id
-    RETURNING job.event_seq, job.pipeline, job.fingerprint, job.owner_id, job.input, job.parts
-), told AS (
-    INSERT INTO job_event (job_id, seq, type, data)
-    SELECT taken.job_id, started.event_seq, 'step.started',
-        jsonb_strip_nulls(jsonb_build_object(
-            'step', taken.name, 'item', nullif(taken.item_key, ''), 'attempt', taken.attempt))
-    FROM taken, started
-)
-SELECT to_jsonb(started), to_jsonb(taken), (
-    SELECT jsonb_object_agg(step.name, step.output) FROM step
-    WHERE step.job_id = taken.job_id AND step.name = ANY(:needs) AND step.status = 'succeeded'
-)
-FROM taken, started
-""",
-    bindparam("needs", type_=ARRAY(String())),
-    bindparam("job", type_=Uuid()),
-    bindparam("step", type_=Uuid()),
-    bindparam("node", type_=Uuid()),
-    bindparam("pid", type_=Integer()),
-    bindparam("generation", type_=Integer()),
-    bindparam("lease_s", type_=Float()),
-    bindparam("idle_s", type_=Float()),
-)
-
-# Only where the next position is one step of the same chain, or the job ends: `ahead` decides.
-_advance = one_statement(
-    """
-WITH ahead AS MATERIALIZED (
-    SELECT id, parts, parts = :position + 1 AS ends FROM job
-    WHERE id = :job AND cancel_requested_at IS NULL AND (
-        parts = :position + 1 OR EXISTS (
-            SELECT FROM step WHERE step.job_id = job.id AND step.position = :position + 1
-                AND step.chain = :chain AND step.status = 'pending'
-        )
-    )
-    FOR NO KEY UPDATE
-), done AS (
-    UPDATE step SET
-        status = 'succeeded', output = :output, error = NULL, lease_until = NULL,
-        idle_deadline = NULL, finished_at = clock_timestamp()
-    FROM ahead
-    WHERE step.id = :step AND step.epoch = :epoch AND step.status = 'running'
-    RETURNING step.job_id, step.name, step.item_key
-), opened AS (
-    UPDATE step SET
-        published_at = coalesce(step.published_at, now()),
-        status = CASE WHEN :take THEN 'running' ELSE 'ready' END,
-        epoch = step.epoch + CAST(:take AS int), attempt = step.attempt + CAST(:take AS int),
-        node = CASE WHEN :take THEN :node ELSE step.node END,
-        pid = CASE WHEN :take THEN :pid ELSE step.pid END,
-        lease_until = CASE WHEN :take THEN clock_timestamp() + make_interval(secs => :lease_s) END,
-        idle_deadline = CASE WHEN :take THEN clock_timestamp() + make_interval(secs => :idle_s) END,
-        started_at = CASE WHEN :take THEN clock_timestamp() END
-    FROM done
-    WHERE step.job_id = done.job_id AND step.position = :position + 1
-        AND step.chain = :chain AND step.status = 'pending'
-    RETURNING step.*
-), moved AS (
-    UPDATE job SET
-        event_seq = event_seq + CASE WHEN ahead.ends OR :take THEN 2 ELSE 1 END,
-        progress = CASE WHEN ahead.ends THEN 1.0
-            ELSE greatest(progress, (:position + 1.0) / ahead.parts) END,
-        finished_at = CASE WHEN ahead.ends THEN clock_timestamp() END,
-        error = CASE WHEN ahead.ends THEN NULL ELSE error END,
-        status = CASE
-            WHEN NOT ahead.ends THEN job.status
-            WHEN EXISTS (SELECT FROM step WHERE step.job_id = job.id AND step.status = 'failed')
-                THEN 'succeeded_degraded'
-            ELSE 'succeeded' END
-    FROM ahead, done WHERE job.id = ahead.id
-    RETURNING job.id, job.event_seq, job.status, ahead.ends
-), told AS (
-    INSERT INTO job_event (job_id, seq, type, data)
-    SELECT moved.id, moved.event_seq - CASE WHEN moved.ends OR :take THEN 1 ELSE 0 END,
-        'step.succeeded',
-        jsonb_strip_nulls(jsonb_build_object('step', done.name, 'item', nullif(done.item_key, '')))
-    FROM moved, done
-    UNION ALL
-    SELECT moved.id, moved.event_seq, 'job.' || moved.status,
-        jsonb_build_object('status', moved.status)
-    FROM moved WHERE moved.ends
-    UNION ALL
-    SELECT moved.id, moved.event_seq, 'step.started',
-        jsonb_build_object('step', opened.name, 'attempt', opened.attempt)
-    FROM moved, opened WHERE :take
-)
-SELECT to_jsonb(opened) FROM moved LEFT JOIN opened ON true
-""",
-    bindparam("job", type_=Uuid()),
-    bindparam("step", type_=Uuid()),
-    bindparam("node", type_=Uuid()),
-    bindparam("pid", type_=Integer()),
-    bindparam("epoch", type_=BigInteger()),
-    bindparam("position", type_=Integer()),
-    bindparam("chain", type_=Integer()),
-    bindparam("take", type_=Boolean()),
-    bindparam("output", type_=JSONB()),
-    bindparam("lease_s", type_=Float()),
-    bindparam("idle_s", type_=Float()),
-)
-
-
 def claim(
     conn: Connection,
     job_id: UUID,
@@ -205,20 +67,12 @@ def claim(
     `needs` names earlier steps, none of them an `each`, whose outputs come along.
     None: it is done, taken, superseded, cancelled, or of another version of the pipeline.
     """
-    row = conn.execute(
-        _claim,
-        {
-            "job": job_id,
-            "step": step_id,
-            "generation": generation,
-            "fingerprint": fingerprint,
-            "needs": list(needs),
-            **_values(taker),
-        },
-    ).one_or_none()
-    if row is None:
-        return None
-    started, taken, outputs = row
+    which = {"job": job_id, "step": step_id, "generation": generation, "fingerprint": fingerprint}
+    row = conn.execute(CLAIM, which | {"needs": list(needs)} | _values(taker)).one_or_none()
+    return None if row is None else _claimed(job_id, *row)
+
+
+def _claimed(job_id: UUID, started: Json, taken: Json, outputs: dict[str, Json] | None) -> Claim:
     return Claim(
         job_id=job_id,
         owner_id=UUID(started["owner_id"]),
@@ -226,6 +80,7 @@ def claim(
         fingerprint=started["fingerprint"],
         input=started["input"],
         parts=started["parts"],
+        traceparent=started["traceparent"],
         outputs=outputs or {},
         **_of_step(taken),
     )
@@ -249,22 +104,14 @@ def advance(
     """
     if held.chain is None:
         return None
-    row = conn.execute(
-        _advance,
-        {
-            "job": held.job_id,
-            "step": held.step_id,
-            "epoch": held.epoch,
-            "position": held.position,
-            "chain": held.chain,
-            "output": output,
-            "take": take,
-            **_values(taker),
-        },
-    ).one_or_none()
-    if row is None:
-        return None
-    (after,) = row
+    where = {"job": held.job_id, "step": held.step_id, "epoch": held.epoch}
+    place = {"position": held.position, "chain": held.chain}
+    what = {"output": output, "take": take}
+    row = conn.execute(ADVANCE, where | place | what | _values(taker)).one_or_none()
+    return None if row is None else _advanced(held, row[0], take=take)
+
+
+def _advanced(held: Claim, after: Json | None, *, take: bool) -> Advanced:
     if after is None:
         return Advanced([], None)
     if take:

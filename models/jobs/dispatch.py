@@ -1,5 +1,6 @@
 """What the dispatcher asks: which steps are due, which hints were lost, whose worker is dead."""
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -8,9 +9,13 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, Row, func, or_, select, tuple_, update
 
+from config.settings import settings
 from models.base import fixed, seconds
+from models.jobs import turns
 from models.jobs.plan import Json
 from models.jobs.tables import StepStatus, job, node, step
+
+WAKE_CHANNEL = "longrun_due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,47 +40,40 @@ def task_id(step_id: UUID, generation: int) -> UUID:
 
 _READY, _RUNNING = fixed(StepStatus.READY), fixed(StepStatus.RUNNING)
 _published = (step.c.status == _READY) & step.c.published_at.is_not(None)
-_due = (
-    (step.c.status == _READY)
-    & step.c.published_at.is_(None)
-    & or_(step.c.ready_at.is_(None), step.c.ready_at <= func.clock_timestamp())
-)
 
 
-def published_counts(conn: Connection) -> dict[str, int]:
-    """Return how many hints are on their way, by queue."""
+def room(conn: Connection, limits: Mapping[str, int]) -> dict[str, int]:
+    """Return how many more hints may be on their way, by queue; none where steps wait for turns."""
+    if settings.engine.owner_steps:
+        return {}  # it takes a look at the owner's others
     rows = conn.execute(select(step.c.queue, func.count()).where(_published).group_by("queue"))
-    return {row[0]: row[1] for row in rows}
+    counts = {row[0]: row[1] for row in rows}
+    waiting = turns.queues_with_turns(conn, list(limits))
+    return {name: limits[name] - counts.get(name, 0) for name in limits if name not in waiting}
 
 
 def take_due(conn: Connection, queue: str, limit: int) -> list[Hint]:
     """Mark due steps of a queue as published, until `limit` hints are on their way; return them.
 
-    In order of priority, then age. Steps that somebody else is marking are passed over.
+    In the order of `turns`. Steps that somebody else is marking are passed over.
     """
     free = limit - _on_their_way(conn, queue, limit)
     if free <= 0:
         return []
-    chosen = (
-        select(step.c.id)
-        .where(_due, step.c.queue == queue)
-        .order_by(step.c.priority.desc(), step.c.id)
-        .limit(free)
-        .with_for_update(skip_locked=True)
-    )
-    return _mark(conn, step.c.id.in_(chosen.scalar_subquery()))
+    chosen = turns.choose(conn, queue, free)
+    return _mark(conn, chosen) if chosen else []
 
 
 def take(conn: Connection, step_ids: Sequence[UUID], limits: Mapping[str, int]) -> list[Hint]:
-    """Mark those of `step_ids` as published that are due and whose queue has room; return hints.
+    """Mark due steps of the queues of `step_ids` as published, as far as there is room.
 
+    Others of these queues that have waited for longer come first.
     `limits`: how many hints may be on their way, by queue; a queue that is missing has no worker.
     """
-    room = {queue: limits[queue] - _on_their_way(conn, queue, limits[queue]) for queue in limits}
-    queues = [queue for queue, free in room.items() if free > 0]
-    if not queues:
-        return []
-    return _mark(conn, step.c.id.in_(step_ids) & step.c.queue.in_(queues) & _due)
+    due = (step.c.status == _READY) & step.c.published_at.is_(None)
+    asked = select(step.c.queue).where(step.c.id.in_(step_ids), due).distinct()
+    queues = sorted(set(conn.execute(asked).scalars()) & limits.keys())
+    return [hint for queue in queues for hint in take_due(conn, queue, limits[queue])]
 
 
 def _on_their_way(conn: Connection, queue: str, limit: int) -> int:
@@ -83,11 +81,11 @@ def _on_their_way(conn: Connection, queue: str, limit: int) -> int:
     return int(conn.execute(select(func.count()).select_from(some)).scalar_one())
 
 
-def _mark(conn: Connection, which: Any) -> list[Hint]:
+def _mark(conn: Connection, chosen: Sequence[UUID]) -> list[Hint]:
     marked = conn.execute(
         update(step)
-        .where(which, step.c.status == _READY, step.c.published_at.is_(None))
-        .where(step.c.job_id == job.c.id)
+        .where(step.c.id.in_(chosen), step.c.job_id == job.c.id)
+        .where(step.c.status == _READY, step.c.published_at.is_(None))
         .values(published_at=func.clock_timestamp())
         .returning(
             step.c.id, step.c.job_id, step.c.name, step.c.item_key, step.c.queue, step.c.chain,
@@ -96,8 +94,8 @@ def _mark(conn: Connection, which: Any) -> list[Hint]:
     ).all()  # fmt: skip
     chained = [row for row in marked if row.chain is not None and not row.fused]
     rest = _rest_of_chains(conn, chained) if chained else {}
-    hints = [_hint(row, row.pipeline, rest.get(row.id, [])) for row in marked]
-    return sorted(hints, key=lambda hint: (-hint.priority, hint.step_id))
+    hints = {row.id: _hint(row, row.pipeline, rest.get(row.id, [])) for row in marked}
+    return [hints[one] for one in chosen if one in hints]
 
 
 def _rest_of_chains(conn: Connection, heads: Sequence[Row[Any]]) -> dict[UUID, list[Hint]]:
@@ -152,7 +150,7 @@ def unpublish(conn: Connection, step_ids: Sequence[UUID]) -> None:
     """Take the mark back: the broker did not take the hint."""
     conn.execute(
         update(step)
-        .where(step.c.id.in_(step_ids), step.c.status == StepStatus.READY)
+        .where(step.c.id.in_(step_ids), step.c.status == _READY)
         .values(published_at=None)
     )
 
@@ -174,21 +172,41 @@ def forget_lost_hints(conn: Connection, queues: Sequence[str], older_than_s: flo
 
 
 def put_back(conn: Connection, step_id: UUID, *, unless_fingerprint: str, delay_s: float) -> None:
-    """Leave a ready step of another version of its pipeline to a worker that knows it."""
+    """Leave a ready step of another version of its pipeline to a worker that knows it.
+
+    After about `delay_s`: brokers serve workers in turn, and in step with them two versions' steps
+    would meet the wrong ones forever.
+    """
+    wait_s = delay_s * random.uniform(0.5, 1.5)  # noqa: S311 — jitter, no secret
     conn.execute(
         update(step)
         .where(
             step.c.id == step_id,
-            step.c.status == StepStatus.READY,
+            step.c.status == _READY,
             step.c.job_id == job.c.id,
             job.c.fingerprint != unless_fingerprint,
         )
         .values(
             published_at=None,
             generation=step.c.generation + 1,
-            ready_at=func.clock_timestamp() + seconds(delay_s),
+            ready_at=func.clock_timestamp() + seconds(wait_s),
         )
     )
+
+
+def hand_back(conn: Connection, step_id: UUID, generation: int) -> None:
+    """Make a step due again whose hint is in the hands of a worker that takes nothing any more."""
+    conn.execute(
+        update(step)
+        .where(_published, step.c.id == step_id, step.c.generation == generation)
+        .values(published_at=None, generation=generation + 1)
+    )
+    wake_dispatcher(conn)
+
+
+def wake_dispatcher(conn: Connection) -> None:
+    """Have the leading dispatcher look at once, when this transaction is committed."""
+    conn.execute(select(func.pg_notify(WAKE_CHANNEL, "")))
 
 
 def running_counts(conn: Connection) -> dict[str, int]:
@@ -245,8 +263,11 @@ def overdue_jobs(conn: Connection) -> list[UUID]:
     )
 
 
-def unknown_jobs(conn: Connection, known: set[tuple[str, str]]) -> list[UUID]:
-    """Return unfinished jobs without a running step whose (pipeline, fingerprint) nobody knows."""
+def unknown_jobs(conn: Connection, known: set[tuple[str, str]]) -> list[Any]:
+    """Return unfinished jobs (id, pipeline, fingerprint) of versions that are not `known`.
+
+    Those with a running step are left out: whoever runs it knows them.
+    """
     active = select(step.c.id).where(step.c.job_id == job.c.id, step.c.status == _RUNNING)
     rows = conn.execute(
         select(job.c.id, job.c.pipeline, job.c.fingerprint).where(
@@ -255,7 +276,7 @@ def unknown_jobs(conn: Connection, known: set[tuple[str, str]]) -> list[UUID]:
             ~active.exists(),
         )
     )
-    return [row.id for row in rows]
+    return list(rows)
 
 
 def forget_hints_of_node(conn: Connection, node_id: UUID) -> None:
@@ -273,6 +294,7 @@ def forget_hints_of_node(conn: Connection, node_id: UUID) -> None:
     )
 
 
-def pipeline_of(conn: Connection, job_id: UUID) -> str:
-    """Return the name of a job's pipeline."""
-    return str(conn.execute(select(job.c.pipeline).where(job.c.id == job_id)).scalar_one())
+def version_of(conn: Connection, job_id: UUID) -> tuple[str, str]:
+    """Return the name and the fingerprint of a job's pipeline."""
+    row = conn.execute(select(job.c.pipeline, job.c.fingerprint).where(job.c.id == job_id)).one()
+    return row.pipeline, row.fingerprint

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -30,36 +31,38 @@ def request_hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def replay(session: Session, *, owner: UUID, route: str, key: str, digest: str) -> Job | None:
-    """Return the job that this key has started, or None and the right to start it.
+def once(
+    session: Session, begin: Callable[[], Job], *, owner: UUID, route: str, key: str, said: Any
+) -> tuple[Job, bool]:
+    """Return the job that `begin` starts in this transaction, or the one that this key has started.
 
-    The right lasts until the transaction ends. Raises KeyInUse, KeyReused.
+    Also whether it is an older one. Raises KeyInUse, KeyReused.
     """
-    scope = f"{owner}\n{route}\n{key}"
-    taken = session.connection().execute(
-        text("SELECT pg_try_advisory_xact_lock(hashtextextended(:scope, 0))"), {"scope": scope}
-    )
-    if not taken.scalar_one():
-        raise KeyInUse()
+    digest = request_hash(said)
+    _take(session, f"{owner}\n{route}\n{key}")
     found = session.get(Idempotency, (owner, route, key))
-    if found is None:
-        return None
-    if found.request_hash != digest:
-        raise KeyReused()
-    return session.get_one(Job, found.job_id)
-
-
-def remember(
-    session: Session, *, owner: UUID, route: str, key: str, digest: str, job_id: UUID
-) -> None:
-    """Note which job a key has started, in the same transaction."""
+    if found is not None:
+        if found.request_hash != digest:
+            raise KeyReused()
+        return session.get_one(Job, found.job_id), True
+    job = begin()
     session.connection().execute(
         insert(idempotency).values(
             owner_id=owner,
             route=route,
             key=key,
             request_hash=digest,
-            job_id=job_id,
+            job_id=job.id,
             created_at=func.now(),
         )
     )
+    return job, False
+
+
+def _take(session: Session, scope: str) -> None:
+    """Lock a key until the transaction ends. Raises KeyInUse."""
+    taken = session.connection().execute(
+        text("SELECT pg_try_advisory_xact_lock(hashtextextended(:scope, 0))"), {"scope": scope}
+    )
+    if not taken.scalar_one():
+        raise KeyInUse()

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, DateTime, String, Uuid, bindparam, func, update
+from sqlalchemy import Connection, DateTime, Integer, String, Uuid, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import make_transient_to_detached
 
@@ -54,21 +54,26 @@ class NewJob:
     deadline_at: datetime | None = None
     parent_id: UUID | None = None
     forked_from: UUID | None = None
+    traceparent: str | None = None
+    concurrency_key: str | None = None  # with one, the job is held until it gets a place
+    concurrency_limit: int | None = None
 
 
 _STEP = (
-    "id, job_id, position, name, item_key, item_index, optional, fan_out, chain, queue, priority, "
-    "status, generation, attempt, max_attempts, epoch, output, published_at"
+    "id, job_id, owner_id, position, name, item_key, item_index, optional, fan_out, chain, queue, "
+    "priority, status, generation, attempt, max_attempts, epoch, output, published_at"
 )
 _insert_job = one_statement(
     f"""
 WITH new AS (
     INSERT INTO job (
         id, pipeline, fingerprint, owner_id, input, parts, fused, priority, public_id, deadline_at,
-        parent_id, forked_from, created_at, status, event_seq, progress
+        parent_id, forked_from, traceparent, concurrency_key, concurrency_limit, created_at, status,
+        event_seq, progress
     ) VALUES (
         :id, :pipeline, :fingerprint, :owner_id, :input, :parts, :fused, :priority, :public_id,
-        :deadline_at, :parent_id, :forked_from, :created_at, 'queued', 1, 0
+        :deadline_at, :parent_id, :forked_from, :traceparent, :concurrency_key, :concurrency_limit,
+        :created_at, 'queued', 1, 0
     )
 ), plan AS (
     INSERT INTO step ({_STEP})
@@ -85,6 +90,9 @@ VALUES (:id, 1, 'job.queued', jsonb_build_object('pipeline', :pipeline, 'status'
     bindparam("created_at", type_=DateTime(timezone=True)),
     bindparam("parent_id", type_=Uuid()),
     bindparam("forked_from", type_=Uuid()),
+    bindparam("traceparent", type_=String()),
+    bindparam("concurrency_key", type_=String()),
+    bindparam("concurrency_limit", type_=Integer()),
     bindparam("steps", type_=JSONB()),
 )
 
@@ -95,15 +103,19 @@ def insert_job(
     """Insert a job with its plan and its first event; return it and the values of its step rows.
 
     With `published` its ready steps are marked so: the caller sends their hints.
+    A job with a concurrency key has none: it waits for a place, which the dispatcher gives.
     The job is as a session would have loaded it, but in none.
     """
     values = {name: getattr(new, name) for name in NewJob.__slots__}
     made = Job(**values, status=JobStatus.QUEUED, event_seq=1)
-    rows = [step_values(made.id, row, priority=new.priority) for row in steps]
+    of_job: Json = {"owner_id": new.owner_id, "priority": new.priority}
+    rows = [step_values(made.id, row, **of_job) for row in steps]
+    if new.concurrency_key:
+        rows = [row | {"status": _held(row["status"])} for row in rows]
     at = made.created_at.isoformat()
     told = [
         row
-        | {"id": str(row["id"]), "job_id": str(made.id)}
+        | {"id": str(row["id"]), "job_id": str(made.id), "owner_id": str(new.owner_id)}
         | ({"published_at": at} if published and row["status"] is StepStatus.READY else {})
         for row in rows
     ]
@@ -111,6 +123,10 @@ def insert_job(
     conn.execute(_insert_job, values | more)
     make_transient_to_detached(made)
     return made, rows
+
+
+def _held(status: StepStatus) -> StepStatus:
+    return StepStatus.PENDING if status is StepStatus.READY else status
 
 
 def open_first(conn: Connection, job_id: UUID, position: int, expand: Expand) -> list[UUID]:
@@ -134,18 +150,7 @@ def request_cancel(conn: Connection, job_id: UUID, *, error: Json | None = None)
     if locked.status in TERMINAL or locked.cancel_requested_at is not None:
         _unreserve(conn, job_id)
         return JobStatus(locked.status)
-    conn.execute(
-        update(step)
-        .where(
-            step.c.job_id == job_id,
-            step.c.status.in_((StepStatus.PENDING, StepStatus.READY, StepStatus.WAITING)),
-        )
-        .values(status=StepStatus.CANCELLED, finished_at=func.now())
-    )
-    running = func.count().filter(step.c.status == StepStatus.RUNNING)
-    still_running = conn.execute(
-        step.select().with_only_columns(running).where(step.c.job_id == job_id)
-    ).scalar_one()
+    still_running = _cancel_steps(conn, job_id)
     conn.execute(
         update(job)
         .where(job.c.id == job_id)
@@ -158,27 +163,59 @@ def request_cancel(conn: Connection, job_id: UUID, *, error: Json | None = None)
     return JobStatus.FAILED if error else JobStatus.CANCELLED
 
 
+def _cancel_steps(conn: Connection, job_id: UUID) -> bool:
+    """Cancel the steps that do not run; say whether others do."""
+    conn.execute(
+        update(step)
+        .where(
+            step.c.job_id == job_id,
+            step.c.status.in_((StepStatus.PENDING, StepStatus.READY, StepStatus.WAITING)),
+        )
+        .values(status=StepStatus.CANCELLED, finished_at=func.now())
+    )
+    running = select(step.c.id).where(step.c.job_id == job_id, step.c.status == StepStatus.RUNNING)
+    return conn.execute(running.limit(1)).first() is not None
+
+
 def resume(conn: Connection, job_id: UUID, expand: Expand) -> list[Opened]:
     """Let a failed or cancelled job go on from the steps or items that did not succeed.
 
-    Attempts are counted anew. Returns the steps that became ready. Raises NotFound, NotResumable.
+    Attempts are counted anew. Returns the steps that became ready; a job with a concurrency key is
+    held again instead. Raises NotFound, NotResumable.
     """
     locked = lock_job(conn, job_id)
     if locked is None:
         raise NotFound("There is no such job.")
     if locked.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
         raise NotResumable(status=locked.status)
-    undone = step.c.status.in_((StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.PENDING))
-    at = conn.execute(
-        step.select()
-        .with_only_columns(func.min(step.c.position))
-        .where(step.c.job_id == job_id, undone)
-    ).scalar_one()
+    at = _begin_anew(conn, job_id)
     if at is None:
         raise NotResumable("Every step of this job has succeeded.", status=locked.status)
-    conn.execute(
+    held = conn.execute(_requeue.where(job.c.id == job_id)).scalar_one() is not None
+    log(conn, job_id, locked.event_seq, "job.resumed", {"status": JobStatus.QUEUED})
+    return [] if held else open_position(conn, locked, job_id, at, expand, None)
+
+
+_undone = step.c.status.in_((StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.PENDING))
+_requeue = (
+    update(job)
+    .values(
+        status=JobStatus.QUEUED,
+        error=None,
+        cancel_requested_at=None,
+        finished_at=None,
+        deadline_at=None,
+        admitted_at=None,
+    )
+    .returning(job.c.concurrency_key)
+)
+
+
+def _begin_anew(conn: Connection, job_id: UUID) -> int | None:
+    """Make pending what did not succeed; return the first position of it, None if there is none."""
+    reset = (
         update(step)
-        .where(step.c.job_id == job_id, undone)
+        .where(step.c.job_id == job_id, _undone)
         .values(
             status=StepStatus.PENDING,
             generation=step.c.generation + 1,
@@ -189,19 +226,7 @@ def resume(conn: Connection, job_id: UUID, expand: Expand) -> list[Opened]:
             error=None,
         )
     )
-    conn.execute(
-        update(job)
-        .where(job.c.id == job_id)
-        .values(
-            status=JobStatus.QUEUED,
-            error=None,
-            cancel_requested_at=None,
-            finished_at=None,
-            deadline_at=None,
-        )
-    )
-    log(conn, job_id, locked.event_seq, "job.resumed", {"status": JobStatus.QUEUED})
-    return open_position(conn, locked, job_id, at, expand, None)
+    return min(conn.execute(reset.returning(step.c.position)).scalars(), default=None)
 
 
 def answer_step(conn: Connection, job_id: UUID, name: str, item: str, value: Any) -> UUID:

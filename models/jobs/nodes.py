@@ -22,6 +22,7 @@ from models.jobs.tables import StepStatus, node, step
 # Namespaces of advisory locks: the first key of `pg_advisory_lock(int, int)`.
 NODE_LOCK = 0x4C52_0001
 LEADER_LOCK = 0x4C52_0002
+PLACE_LOCK = 0x4C52_0003
 
 
 def lock_key(node_id: UUID) -> int:
@@ -44,9 +45,15 @@ def beat(conn: Connection, values: dict[str, Any], *, lease_s: float) -> bool:
         },
     ).returning(node.c.draining)
     told_to_drain = bool(conn.execute(upsert).scalar_one())
+    # A beat waits for nobody: a step that is locked is just going on, or has the next beat.
+    held = (
+        select(step.c.id)
+        .where(step.c.node == values["id"], step.c.status == fixed(StepStatus.RUNNING))
+        .with_for_update(key_share=True, skip_locked=True)
+    )
     conn.execute(
         update(step)
-        .where(step.c.node == values["id"], step.c.status == fixed(StepStatus.RUNNING))
+        .where(step.c.id.in_(held.scalar_subquery()))
         .values(lease_until=func.clock_timestamp() + seconds(lease_s))
     )
     return told_to_drain

@@ -57,7 +57,8 @@ def running_steps(conn: Connection) -> list[Row[Any]]:
 def lost_jobs(conn: Connection, *, for_s: float) -> list[Row[Any]]:
     """Return jobs (id, pipeline, status, since) that have not ended and have nothing to go on with.
 
-    Nothing of them is ready, runs, or waits for a person, and their log is older than `for_s`.
+    Nothing of them is ready, runs, or waits for a person or a place, and their log is older than
+    `for_s`.
     """
     alive = select(step.c.id).where(
         step.c.job_id == job.c.id,
@@ -71,6 +72,7 @@ def lost_jobs(conn: Connection, *, for_s: float) -> list[Row[Any]]:
                 job.c.finished_at.is_(None),
                 job.c.status != JobStatus.WAITING,
                 ~alive.exists(),
+                job.c.concurrency_key.is_(None) | job.c.admitted_at.is_not(None),
                 since < func.clock_timestamp() - seconds(for_s),
             )
             .order_by("since")
@@ -98,6 +100,18 @@ def all_nodes(conn: Connection) -> list[Row[Any]]:
     silent = func.extract("epoch", func.clock_timestamp() - node.c.beat_at)
     query = select(node, held.label("held"), silent.label("silent_s"))
     return list(conn.execute(query.order_by(node.c.hostname, node.c.started_at)))
+
+
+def versions_in_flight(conn: Connection) -> list[Row[Any]]:
+    """Return (pipeline, fingerprint, jobs) of the jobs that have not ended, by version."""
+    query = select(job.c.pipeline, job.c.fingerprint, func.count().label("jobs"))
+    return list(
+        conn.execute(
+            query.where(job.c.finished_at.is_(None))
+            .group_by(job.c.pipeline, job.c.fingerprint)
+            .order_by(job.c.pipeline, job.c.fingerprint)
+        ).all()
+    )
 
 
 def held_by(conn: Connection, node_ids: Sequence[UUID]) -> int:

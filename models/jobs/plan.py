@@ -52,11 +52,12 @@ class Opened:
 Expand = Callable[[Connection, UUID, int], list[NewStep]]
 
 
-def step_values(job_id: UUID, row: NewStep, *, priority: int) -> Json:
+def step_values(job_id: UUID, row: NewStep, *, owner_id: UUID, priority: int) -> Json:
     """Return the column values of a new step row."""
     return {
         "id": new_id(),
         "job_id": job_id,
+        "owner_id": owner_id,
         "position": row.position,
         "name": row.name,
         "item_key": row.item_key,
@@ -83,7 +84,7 @@ _lock_job = (
     )
     .returning(
         job.c.event_seq, job.c.status, job.c.cancel_requested_at, job.c.error, job.c.parts,
-        job.c.priority,
+        job.c.priority, job.c.owner_id,
     )
 )  # fmt: skip
 
@@ -179,25 +180,34 @@ def open_position(
     Steps of the Celery chain `chain` are marked as published: that chain brings them.
     """
     if position >= locked.parts:
-        degraded = _any_failed(conn, job_id) if locked.parts > 1 else False
-        status = JobStatus.SUCCEEDED_DEGRADED if degraded else JobStatus.SUCCEEDED
-        finish(conn, job_id, status, None)
+        finish(conn, job_id, _success(conn, locked, job_id), None)
         return []
     rows = conn.execute(
         _open_steps, {"b_job": job_id, "b_position": position, "b_chain": chain}
     ).all()
     if len(rows) == 1 and rows[0].fan_out:
-        items = expand(conn, job_id, position)
         conn.execute(delete(step).where(step.c.id == rows[0].id))
-        if not items:
-            return open_position(conn, locked, job_id, position + 1, expand, None)
-        values = [step_values(job_id, item, priority=locked.priority) for item in items]
-        conn.execute(insert(step), values)
-        return [Opened(v["id"], v["name"], v["queue"], 1, in_chain=False) for v in values]
+        if items := expand(conn, job_id, position):
+            return _insert_items(conn, locked, job_id, items)
+        return open_position(conn, locked, job_id, position + 1, expand, None)
     return [
         Opened(r.id, r.name, r.queue, r.generation, chain is not None and r.chain == chain)
         for r in rows
     ]
+
+
+def _success(conn: Connection, locked: Row[Any], job_id: UUID) -> JobStatus:
+    degraded = locked.parts > 1 and _any_failed(conn, job_id)
+    return JobStatus.SUCCEEDED_DEGRADED if degraded else JobStatus.SUCCEEDED
+
+
+def _insert_items(
+    conn: Connection, locked: Row[Any], job_id: UUID, items: list[NewStep]
+) -> list[Opened]:
+    owner_id, priority = locked.owner_id, locked.priority
+    values = [step_values(job_id, item, owner_id=owner_id, priority=priority) for item in items]
+    conn.execute(insert(step), values)
+    return [Opened(v["id"], v["name"], v["queue"], 1, in_chain=False) for v in values]
 
 
 def finish(conn: Connection, job_id: UUID, status: JobStatus, error: Json | None) -> None:

@@ -9,11 +9,14 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, func, or_, text
 from sqlmodel import Session, select
 
+from config.settings import settings
 from models.base import fixed
 from models.errors import NotFound
+from models.jobs import places
 from models.jobs.dispatch import task_id
 from models.jobs.operating import ready_since
 from models.jobs.tables import Job, JobStatus, Step, StepStatus, job, job_daily, step
+from models.jobs.waiting import Waiting, WaitingReason, why_waiting
 
 
 class JobNotFound(NotFound):
@@ -42,6 +45,7 @@ class JobPublic(BaseModel):
     input: dict[str, Any]
     output: dict[str, Any] | None = None  # of the last step, once the job has succeeded
     degraded: list[dict[str, Any]] = []  # the items that failed, when the job went on without them
+    waiting_for: Waiting | None = None  # told of a single job that was asked for
 
 
 class StepPublic(BaseModel):
@@ -60,6 +64,7 @@ class StepPublic(BaseModel):
     error: dict[str, Any] | None
     node: UUID | None
     task_id: UUID  # of its last hint; Flower shows it, unless the task before ran this step, too
+    flower_url: str | None  # where Flower shows that task, for as long as it remembers it
     started_at: datetime | None
     finished_at: datetime | None
     retry_at: datetime | None
@@ -119,6 +124,13 @@ def describe(session: Session, found: Job) -> JobPublic:
     return told
 
 
+def explain(session: Session, found: Job) -> JobPublic:
+    """Return a job as `describe` does, and what it waits for."""
+    told = describe(session, found)
+    told.waiting_for = why_waiting(session.connection(), found)
+    return told
+
+
 def job_output(conn: Connection, job_id: UUID) -> dict[str, Any] | None:
     """Return the output of a job's last step that succeeded, if it is one of one."""
     output: dict[str, Any] | None = conn.execute(
@@ -143,12 +155,21 @@ def describe_step(row: Step) -> StepPublic:
         **{
             name: getattr(row, name)
             for name in StepPublic.model_fields
-            if name not in ("item", "retry_at", "task_id")
+            if name not in ("item", "retry_at", "task_id", "flower_url")
         },
         item=row.item_key,
         task_id=task_id(row.id, row.generation),
+        flower_url=flower_url(task_id(row.id, row.generation)),
         retry_at=row.ready_at if row.status == StepStatus.READY else None,
     )
+
+
+def flower_url(task: UUID) -> str | None:
+    """Return the address of Flower's page of a task; None where nobody has said where Flower is."""
+    flower = settings.flower
+    here = f"http://{flower.host}:{flower.port}" if settings.environment == "local" else ""
+    base = flower.public_url.rstrip("/") or here
+    return f"{base}/task/{task}" if base else None
 
 
 class QueueFigures(NamedTuple):
@@ -189,6 +210,20 @@ def queue_figures(conn: Connection) -> list[QueueFigures]:
             oldest = max(same.oldest_s, float(oldest_s))
             found[queue, status] = QueueFigures(queue, status, same.steps + steps, oldest)
     return list(found.values())
+
+
+def waiting_figures(conn: Connection) -> dict[str, int]:
+    """Return how many jobs wait for a place of their key, and steps for their turn or a retry."""
+    later = step.c.ready_at > func.now()
+    ready = (step.c.status == fixed(StepStatus.READY)) & step.c.published_at.is_(None)
+    row = conn.execute(
+        step.select()
+        .with_only_columns(func.count().filter(later).label("later"), func.count().label("all"))
+        .where(ready)
+    ).one()
+    reasons = (WaitingReason.PLACE, WaitingReason.RETRY, WaitingReason.TURN)
+    counts = (places.held_jobs(conn), row.later, row.all - row.later)
+    return {reason.value: count for reason, count in zip(reasons, counts, strict=True)}
 
 
 def job_figures(conn: Connection) -> list[Any]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, func, select, update
 
 from models.base import seconds
-from models.jobs.claims import Claim, Superseded
+from models.jobs.claims import Claim, Superseded, Taker
 from models.jobs.plan import Json, lock_job, log, place
 from models.jobs.tables import StepStatus, job, step
 
@@ -86,6 +86,12 @@ def step_state(conn: Connection, step_id: UUID) -> Any | None:
     ).one_or_none()
 
 
+def held_step(conn: Connection, step_id: UUID, taker: Taker) -> Row[Any] | None:
+    """Return a running step as it is now, if this process is who has taken it."""
+    mine = (step.c.id == step_id) & (step.c.node == taker.node) & (step.c.pid == taker.pid)
+    return conn.execute(select(step).where(mine, step.c.status == StepStatus.RUNNING)).one_or_none()
+
+
 def spans(conn: Connection, job_id: UUID) -> list[Row[Any]]:
     """Return (name, started_at, finished_at) of a job's steps so far, all items of one together."""
     query = select(
@@ -109,6 +115,18 @@ def succeeded_before(conn: Connection, job_id: UUID, position: int) -> list[Row[
             .order_by(step.c.position, step.c.item_index)
         )
     )
+
+
+def undone_before(conn: Connection, job_id: UUID, position: int) -> list[str]:
+    """Return the names of the steps before a position that a job has not done, nor gone without."""
+    given_up = step.c.optional & (step.c.status == StepStatus.FAILED)
+    query = select(step.c.name).where(
+        step.c.job_id == job_id,
+        step.c.position < position,
+        step.c.status != StepStatus.SUCCEEDED,
+        ~given_up,
+    )
+    return list(conn.execute(query.distinct().order_by(step.c.name)).scalars())
 
 
 def load_input(conn: Connection, job_id: UUID) -> Json:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -25,6 +26,8 @@ from sqlmodel import Field, SQLModel
 
 from models import accounts  # noqa: F401 — jobs refer to users
 from models.base import new_id, timestamp
+
+NOBODY = UUID(int=0)
 
 
 class JobStatus(StrEnum):
@@ -67,6 +70,13 @@ def _json(*, nullable: bool = True) -> Any:
     return Column(JSONB(none_as_null=True), nullable=nullable)
 
 
+def _owner() -> Any:
+    """Declare the owner of a row; workers of versions that do not name it leave NOBODY."""
+    return Field(
+        default=NOBODY, sa_column=Column(Uuid, nullable=False, server_default=text(f"'{NOBODY}'"))
+    )
+
+
 class Job(SQLModel, table=True):
     """One execution of a pipeline."""
 
@@ -79,8 +89,31 @@ class Job(SQLModel, table=True):
         ),
         Index("ix_job_owner_id_id", "owner_id", "id"),
         Index("ix_job_finished_at", "finished_at"),
+        Index(
+            "ix_job_held",
+            "concurrency_key",
+            "priority",
+            "id",
+            postgresql_where=text(
+                "concurrency_key IS NOT NULL AND admitted_at IS NULL AND finished_at IS NULL"
+            ),
+        ),
+        Index(
+            "ix_job_admitted",
+            "concurrency_key",
+            postgresql_where=text(
+                "concurrency_key IS NOT NULL AND admitted_at IS NOT NULL AND finished_at IS NULL"
+            ),
+        ),
         Index("ix_job_live", "status", postgresql_where=text("finished_at IS NULL")),
         Index("ix_job_deadline", "deadline_at", postgresql_where=text("finished_at IS NULL")),
+        Index(
+            "ix_job_untold",
+            "id",
+            postgresql_where=text(
+                "traceparent IS NOT NULL AND traced_at IS NULL AND finished_at IS NOT NULL"
+            ),
+        ),
     )
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
@@ -102,6 +135,11 @@ class Job(SQLModel, table=True):
     forked_from: UUID | None = Field(
         default=None, foreign_key="job.id", ondelete="SET NULL", index=True
     )
+    traceparent: str | None = None  # of the span that started it; empty: it is not traced
+    traced_at: datetime | None = timestamp(nullable=True)  # when its own span was sent
+    concurrency_key: str | None = None  # of its jobs only so many run at once
+    concurrency_limit: int | None = Field(default=None, sa_column=Column(SmallInteger))
+    admitted_at: datetime | None = timestamp(nullable=True)  # with a key: since when it has a place
     cancel_requested_at: datetime | None = timestamp(nullable=True)
     deadline_at: datetime | None = timestamp(nullable=True)
     created_at: datetime = timestamp(default_now=True)
@@ -127,6 +165,14 @@ class Step(SQLModel, table=True):
             postgresql_where=text("status = 'ready' AND published_at IS NULL"),
         ),
         Index(
+            "ix_step_turn",
+            "queue",
+            "owner_id",
+            "priority",
+            "id",
+            postgresql_where=text("status = 'ready' AND published_at IS NULL"),
+        ),
+        Index(
             "ix_step_published",
             "queue",
             "published_at",
@@ -137,6 +183,7 @@ class Step(SQLModel, table=True):
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
     job_id: UUID = Field(foreign_key="job.id", ondelete="CASCADE")
+    owner_id: UUID = _owner()  # of its job
     position: int = Field(sa_column=Column(SmallInteger, nullable=False))
     name: str
     item_key: str = ""
@@ -163,8 +210,18 @@ class Step(SQLModel, table=True):
     answer: dict[str, Any] | None = Field(default=None, sa_column=_json())
     output: dict[str, Any] | None = Field(default=None, sa_column=_json())
     error: dict[str, Any] | None = Field(default=None, sa_column=_json())
+    created_at: datetime = timestamp(default_now=True)
     started_at: datetime | None = timestamp(nullable=True)
     finished_at: datetime | None = timestamp(nullable=True)
+
+
+class Turn(SQLModel, table=True):
+    """When a step of an owner and a priority was last chosen while others waited, by queue."""
+
+    queue: str = Field(primary_key=True)
+    owner_id: UUID = Field(primary_key=True)
+    priority: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    served_at: datetime = timestamp()
 
 
 class JobEvent(SQLModel, table=True):
@@ -234,6 +291,7 @@ class JobDaily(SQLModel, table=True):
 # The same tables, for Core statements.
 job = cast(Table, Job.__table__)  # type: ignore[attr-defined]
 step = cast(Table, Step.__table__)  # type: ignore[attr-defined]
+turn = cast(Table, Turn.__table__)  # type: ignore[attr-defined]
 job_event = cast(Table, JobEvent.__table__)  # type: ignore[attr-defined]
 stream_segment = cast(Table, StreamSegment.__table__)  # type: ignore[attr-defined]
 idempotency = cast(Table, Idempotency.__table__)  # type: ignore[attr-defined]

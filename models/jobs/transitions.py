@@ -16,9 +16,11 @@ from sqlalchemy import Connection, Row, bindparam, func, update
 
 from models.base import seconds
 from models.jobs.claims import Claim, Superseded
+from models.jobs.dispatch import wake_dispatcher
 from models.jobs.plan import (
     Expand,
     Json,
+    NewStep,
     Opened,
     lock_job,
     log,
@@ -77,6 +79,19 @@ def _end(
     alone = held.chain is not None  # a step of a chain has no siblings to count
     done_part = (held.position + 1) / held.parts
     locked = lock_job(conn, held.job_id, progress=done_part if alone else 0)
+    return _end_locked(conn, locked, held, status, expand, output=output, error=error)
+
+
+def _end_locked(
+    conn: Connection,
+    locked: Row[Any] | None,
+    held: Claim,
+    status: StepStatus,
+    expand: Expand,
+    *,
+    output: Json | None = None,
+    error: Json | None = None,
+) -> list[Opened]:
     values = {
         "b_step": held.step_id,
         "b_epoch": held.epoch,
@@ -88,26 +103,54 @@ def _end(
         raise Superseded
     data: Json = place(held) | ({"error": error} if error else {})
     log(conn, held.job_id, locked.event_seq, f"step.{status}", data)
-    if alone and status is StepStatus.SUCCEEDED and locked.cancel_requested_at is None:
+    on_its_way = status is StepStatus.SUCCEEDED and locked.cancel_requested_at is None
+    if held.chain is not None and on_its_way:
         return open_position(conn, locked, held.job_id, held.position + 1, expand, held.chain)
     return settle(conn, locked, held.job_id, held.position, expand, held.chain)
 
 
-def retry(conn: Connection, held: Claim, error: Json, *, delay_s: float) -> None:
-    """Give the step back, to be run again after `delay_s` seconds. Raises Superseded."""
+def retry(
+    conn: Connection, held: Claim, error: Json, *, delay_s: float, uncount: bool = False
+) -> None:
+    """Give the step back, to be run again after `delay_s` seconds. Raises Superseded.
+
+    With `uncount` the attempt does not count: it was no failure of the step's.
+    """
     locked = lock_job(conn, held.job_id)
-    if locked is None or not _give_back(conn, held, delay_s=delay_s, error=error, uncount=False):
+    if _stops(conn, locked, held, error):
+        return
+    if locked is None or not _give_back(conn, held, delay_s=delay_s, error=error, uncount=uncount):
         raise Superseded
     data = place(held) | {"error": error, "attempt": held.attempt, "retry_in_s": round(delay_s, 3)}
     log(conn, held.job_id, locked.event_seq, "step.retrying", data)
 
 
 def hand_over(conn: Connection, held: Claim) -> None:
-    """Give the step back because this process is leaving; the attempt does not count."""
+    """Give the step back because this process is leaving; the attempt does not count.
+
+    Raises Superseded.
+    """
     locked = lock_job(conn, held.job_id)
+    if _stops(conn, locked, held):
+        return
     if locked is None or not _give_back(conn, held, delay_s=0, error=None, uncount=True):
         raise Superseded
     log(conn, held.job_id, locked.event_seq, "step.handed_over", place(held))
+    wake_dispatcher(conn)
+
+
+def _stops(
+    conn: Connection, locked: Row[Any] | None, held: Claim, error: Json | None = None
+) -> bool:
+    """Cancel a step that would be given back, if its job is to stop: nobody could take it again."""
+    if locked is None or locked.cancel_requested_at is None:
+        return False
+    _end_locked(conn, locked, held, StepStatus.CANCELLED, _nothing, error=error)
+    return True
+
+
+def _nothing(*_: object) -> list[NewStep]:
+    return []  # a job that is to stop opens no further position
 
 
 def _give_back(
@@ -139,6 +182,8 @@ def _give_back(
 def wait_for_answer(conn: Connection, held: Claim, question: Json) -> None:
     """End the attempt until a person has answered; it holds no worker. Raises Superseded."""
     locked = lock_job(conn, held.job_id)
+    if _stops(conn, locked, held):
+        return
     changed = conn.execute(
         update(step)
         .where(
@@ -160,45 +205,58 @@ def wait_for_answer(conn: Connection, held: Claim, question: Json) -> None:
     mark_waiting(conn, held.job_id)
 
 
-def release(conn: Connection, held: Row[Any], error: Json, expand: Expand) -> list[Opened]:
+def release(
+    conn: Connection, held: Row[Any], error: Json, expand: Expand, *, counts: bool = True
+) -> list[Opened]:
     """Take a running step away from an attempt that is presumed dead; `held` was read before.
 
     The step becomes ready under a new generation; when its attempts are used up it fails (a step
-    that kills its worker ends too); when the job is to be cancelled it is. Safe to repeat: an
-    attempt that is no longer the one that was seen is left alone.
+    that kills its worker ends too), unless this one does not count, as it only was in the way of a
+    worker that had to leave; when the job is to be cancelled it is. Safe to repeat: an attempt that
+    is no longer the one that was seen is left alone.
     """
     locked = lock_job(conn, held.job_id)
-    same = (
-        (step.c.id == held.id)
-        & (step.c.epoch == held.epoch)
-        & (step.c.status == StepStatus.RUNNING)
-    )
     if locked is None:
         return []
-    if locked.cancel_requested_at is not None:
-        status, kind = StepStatus.CANCELLED, "step.cancelled"
-    elif held.attempt >= held.max_attempts:
-        status, kind = StepStatus.FAILED, "step.failed"
-    else:
-        status, kind = StepStatus.READY, "step.released"
-    ready = status is StepStatus.READY
-    changed = conn.execute(
+    left = held.max_attempts - held.attempt + (0 if counts else 1)
+    status, kind = _fate(left, to_cancel=locked.cancel_requested_at is not None)
+    log(conn, held.job_id, locked.event_seq, kind, place(held) | {"error": error})
+    if not _take_away(conn, held, status, error, counts=counts):
+        raise Superseded
+    if status is StepStatus.READY:
+        return [Opened(held.id, held.name, held.queue, held.generation + 1, in_chain=False)]
+    return settle(conn, locked, held.job_id, held.position, expand, None)
+
+
+def _fate(attempts_left: int, *, to_cancel: bool) -> tuple[StepStatus, str]:
+    """Return what becomes of a step whose attempt is dead, and the event that says so."""
+    if to_cancel:
+        return StepStatus.CANCELLED, "step.cancelled"
+    if attempts_left <= 0:
+        return StepStatus.FAILED, "step.failed"
+    return StepStatus.READY, "step.released"
+
+
+def _take_away(
+    conn: Connection, held: Row[Any], status: StepStatus, error: Json, *, counts: bool
+) -> bool:
+    taken = conn.execute(
         update(step)
-        .where(same)
+        .where(
+            step.c.id == held.id,
+            step.c.epoch == held.epoch,
+            step.c.status == StepStatus.RUNNING,
+        )
         .values(
             status=status,
             generation=step.c.generation + 1,
+            attempt=step.c.attempt - (0 if counts else 1),
             ready_at=None,
             published_at=None,
             lease_until=None,
             idle_deadline=None,
             error=error,
-            finished_at=None if ready else func.now(),
+            finished_at=None if status is StepStatus.READY else func.now(),
         )
     )
-    log(conn, held.job_id, locked.event_seq, kind, place(held) | {"error": error})
-    if changed.rowcount == 0:
-        raise Superseded
-    if ready:
-        return [Opened(held.id, held.name, held.queue, held.generation + 1, in_chain=False)]
-    return settle(conn, locked, held.job_id, held.position, expand, None)
+    return taken.rowcount == 1

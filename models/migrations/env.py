@@ -4,8 +4,7 @@ from alembic import context
 from sqlalchemy import create_engine, pool
 from sqlmodel import SQLModel
 
-from config.db import sqlalchemy_url
-from config.settings import settings
+from config.db import direct_url, sqlalchemy_url
 from models import (  # noqa: F401 — declare their tables
     accounts,
     blobs,
@@ -16,6 +15,7 @@ from models import (  # noqa: F401 — declare their tables
     login_brake,
 )
 from models.books import library, messages, preferences, sessions  # noqa: F401
+from models.costs import tables as costs  # noqa: F401
 from models.goals import rhythm, voice  # noqa: F401
 from models.goals import tables as goals  # noqa: F401
 from models.jobs import tables  # noqa: F401
@@ -23,7 +23,7 @@ from models.scenes import users  # noqa: F401
 from models.schedules import tables as schedules  # noqa: F401
 from models.webhooks import tables as webhooks  # noqa: F401
 
-engine = create_engine(sqlalchemy_url(settings.database.url), poolclass=pool.NullPool)
+engine = create_engine(sqlalchemy_url(direct_url()), poolclass=pool.NullPool)
 with engine.connect() as connection:
     context.configure(
         connection=connection,

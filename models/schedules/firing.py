@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from models.base import now as present
+from models.counters import count
 from models.jobs.tables import Job
 from models.schedules.keeping import cadence_of
 from models.schedules.tables import FireStatus, Overlap, Schedule, ScheduleFire
@@ -21,6 +22,7 @@ from models.schedules.times import LATE_S, Choice, choose, due_at
 
 WAITING_AT_MOST = 100  # fires of one schedule that wait for the one before; the next are skipped
 
+LATE = "late"  # why a fire was let go that nobody was there for
 FORGOTTEN_AT_ONCE = 10_000  # one statement of about a second
 
 
@@ -147,7 +149,10 @@ def record_fire(
         .on_conflict_do_nothing(index_elements=["schedule_id", "scheduled_for"])
         .returning(col(ScheduleFire.id))
     ).first()
-    return None if noted is None else session.get_one(ScheduleFire, fire.id)
+    if noted is None:
+        return None
+    count(session, "schedule_fires", label="missed" if reason == LATE else status)
+    return session.get_one(ScheduleFire, fire.id)
 
 
 def note_job(row: Schedule, fire: ScheduleFire, job_id: UUID) -> None:

@@ -5,16 +5,18 @@ holds nothing meanwhile. Each attempt is a step of a job (`pipelines/webhooks/de
 """
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, text, update
+from sqlalchemy import Connection, Row, delete, func, text, update
 from sqlmodel import Session, col, select
 
 from models.base import now
+from models.counters import count
 from models.errors import Conflict, NotFound
 from models.webhooks.keeping import signing_secrets
 from models.webhooks.tables import (
@@ -76,6 +78,7 @@ class Message:
     """What is sent: its id, where to, the content, and the secrets that sign it."""
 
     id: str
+    job_id: UUID
     url: str
     body: dict[str, Any]
     secrets: list[str] = field(repr=False)
@@ -105,18 +108,22 @@ def open_message(session: Session, delivery_id: UUID) -> Message | None:
     if delivery.status != DeliveryStatus.SENDING or webhook.disabled_at is not None:
         return None
     keys = signing_secrets(session, webhook.id)
-    return Message(str(delivery.id), webhook.url, delivery.body, keys)
+    return Message(str(delivery.id), delivery.job_id, webhook.url, delivery.body, keys)
 
 
 def note_outcomes(session: Session, outcomes: Sequence[Outcome]) -> None:
     """Record what attempts came to, and decide when there is another one."""
+    came: Counter[DeliveryStatus] = Counter()
     for outcome in sorted(outcomes, key=lambda one: one.at):
         query = select(WebhookDelivery, Webhook).join(Webhook)
-        found = session.exec(
-            query.where(WebhookDelivery.id == outcome.delivery_id).with_for_update()
-        ).one_or_none()
+        chosen = query.where(WebhookDelivery.id == outcome.delivery_id)
+        # Not FOR UPDATE: jobs that end meanwhile refer to the webhook, and must not wait.
+        found = session.exec(chosen.with_for_update(key_share=True)).one_or_none()
         if found is not None:
             _note(session, *found, outcome)
+            came[found[0].status] += 1
+    for status, number in sorted(came.items()):  # always in one order: rows are locked by it
+        count(session, "webhook_attempts", number, label=status)
 
 
 def _note(session: Session, delivery: WebhookDelivery, webhook: Webhook, told: Outcome) -> None:
@@ -155,6 +162,22 @@ def _disable(session: Session, webhook: Webhook) -> None:
         )
         .values(status=DeliveryStatus.FAILED, next_attempt_at=None)
     )
+
+
+def waiting_figures(conn: Connection) -> Row[Any]:
+    """Return (pending, oldest_s, late_s) of deliveries that are still tried.
+
+    `oldest_s`: since the oldest was told, `late_s`: since the attempt that is due the longest.
+    """
+    moment = func.clock_timestamp()
+    oldest = func.extract("epoch", moment - func.min(col(WebhookDelivery.created_at)))
+    late = func.extract("epoch", moment - func.min(col(WebhookDelivery.next_attempt_at)))
+    query = select(
+        func.count().label("pending"),
+        func.coalesce(oldest, 0).label("oldest_s"),
+        func.greatest(late, 0).label("late_s"),
+    ).where(col(WebhookDelivery.status).in_((DeliveryStatus.PENDING, DeliveryStatus.SENDING)))
+    return conn.execute(query).one()
 
 
 def list_deliveries(

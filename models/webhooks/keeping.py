@@ -11,11 +11,10 @@ from sqlalchemy import text, update
 from sqlmodel import Session, col, or_, select
 
 from config.addresses import is_allowed
-from config.crypto import Unsealable, reseal, seal, unseal
+from config.crypto import seal, unseal
 from config.fetch import Refused, check_url
 from config.settings import settings
 from models.base import now
-from models.credentials import Rotation
 from models.errors import Conflict, NotFound, Unprocessable
 from models.jobs.tables import Job
 from models.webhooks.tables import (
@@ -131,7 +130,8 @@ def get_webhook(
 ) -> Webhook:
     """Return one of somebody's webhooks, locked if it is to change. Raises WebhookNotFound."""
     query = select(Webhook).where(Webhook.id == webhook_id, Webhook.owner_id == owner)
-    row = session.exec(query.with_for_update() if to_change else query).one_or_none()
+    locked = query.with_for_update(key_share=True)  # jobs that end refer to it meanwhile
+    row = session.exec(locked if to_change else query).one_or_none()
     if row is None:
         raise WebhookNotFound()
     return row
@@ -178,21 +178,3 @@ def name_webhook(session: Session, job_id: UUID, row: Webhook) -> None:
         text("SELECT longrun_tell_webhooks(job, :webhook) FROM job WHERE id = :job"),
         {"job": job_id, "webhook": row.id},
     )
-
-
-def rotate_webhook_secrets(session: Session, *, after: UUID | None, limit: int) -> Rotation:
-    """Seal a batch of everybody's secrets with the newest key, in the order of their ids.
-
-    Safe to repeat. `after` is the last id of the batch before.
-    """
-    query = select(WebhookSecret).order_by(col(WebhookSecret.id)).limit(limit).with_for_update()
-    if after is not None:
-        query = query.where(col(WebhookSecret.id) > after)
-    rows = list(session.exec(query))
-    lost: list[UUID] = []
-    for row in rows:
-        try:
-            row.sealed = reseal(row.sealed)
-        except Unsealable:
-            lost.append(row.id)
-    return Rotation(last=rows[-1].id if rows else None, done=len(rows) - len(lost), lost=lost)

@@ -40,7 +40,7 @@ from pipelines.books.staging import (
     stage_text,
 )  # fmt: skip
 from pipelines.books.whole import Unread, plan_chapters, read_whole
-from tasks.pipeline import Pipeline, each, parallel, step
+from tasks.pipeline import Concurrency, Pipeline, each, parallel, step
 from tasks.tools import Blobs, Extractor, JobRef
 
 
@@ -205,4 +205,5 @@ ingest = Pipeline(
     parallel(index_vectors, index_keywords, back_up_personas),
     publish,
     input=IngestBook,
+    concurrency=Concurrency(key="book_id"),  # a book is read by one job at a time
 )

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from models.errors import DomainError
 from tasks.tools import Embedder, Hit, Keywords, Reranker, Vectors
@@ -46,15 +47,10 @@ class HybridSearch:
         def worded() -> list[Hit]:
             return self.keywords.search(collection, words, top_k=depth, up_to_index=up_to_index)
 
-        fused = fuse(
-            _unless_it_fails("semantic search", near, []),
-            _unless_it_fails("keyword search", worded, []),
-        )
-        return _unless_it_fails(
-            "reranking",
-            lambda: self.reranker.rerank(narrative, fused, top_k=top_k),
-            fused[:top_k],
-        )
+        near_ones = _unless_it_fails("semantic search", near, [])
+        fused = fuse(near_ones, _unless_it_fails("keyword search", worded, []))
+        reranked = partial(self.reranker.rerank, narrative, fused, top_k=top_k)
+        return _unless_it_fails("reranking", reranked, fused[:top_k])
 
 
 def fuse(*rankings: list[Hit]) -> list[Hit]:

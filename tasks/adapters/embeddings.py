@@ -9,9 +9,11 @@ import litellm
 
 from config.settings import settings
 from tasks.adapters.litellm_client import connection_options, is_offline, wait_for
+from tasks.adapters.metering import Call, metered
 from tasks.adapters.model_errors import BrokeOff, our_errors
 from tasks.adapters.offline.hashing import DIMENSION
 from tasks.tools import EmbeddingModel
+from tasks.tracing import model_call, note_answer
 
 BATCH_TEXTS = 96  # in one request; Cohere takes no more, others up to 2,048
 BATCH_CHARS = 200_000  # in one request: about 50,000 tokens; OpenAI takes 300,000
@@ -54,10 +56,16 @@ def _dimension(model: str) -> int:
 
 
 def _embed(model: str, texts: list[str]) -> list[list[float]]:
-    with our_errors(model):
-        # A provider's embeddings endpoint may refuse an empty text.
-        request = {"model": model, "input": [text or " " for text in texts]}
+    # A provider's embeddings endpoint may refuse an empty text.
+    request = {"model": model, "input": [text or " " for text in texts]}
+    with (
+        our_errors(model),
+        metered(Call(model, "embedding", texts)) as meter,
+        model_call("embeddings", request) as call,
+    ):
         answer: Any = wait_for(litellm.aembedding(**request, **connection_options(model)))
+        note_answer(call, answer)
+        meter.read(answer)
         rows = sorted(answer.data, key=lambda row: row["index"])
         if len(rows) != len(texts):
             raise BrokeOff

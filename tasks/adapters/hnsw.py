@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from psycopg import sql
 from sqlalchemy import Connection, text
 
-from config.db import engine
+from config.db import direct_engine
 
 PREFIX = "ix_vector_passage_hnsw_"  # migrations leave indexes of this name alone
 
@@ -72,6 +72,6 @@ def _alone(name: str) -> Iterator[Connection | None]:
 
 @contextmanager
 def _autocommit() -> Iterator[Connection]:
-    """Yield a connection outside transactions, where alone CONCURRENTLY works."""
-    with engine().connect() as conn:
+    """Yield a connection outside transactions, where alone CONCURRENTLY works, with its session."""
+    with direct_engine().connect() as conn:
         yield conn.execution_options(isolation_level="AUTOCOMMIT")

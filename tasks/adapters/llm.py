@@ -8,11 +8,15 @@ import litellm
 from pydantic import BaseModel, ValidationError
 
 from config.settings import settings
+from config.tracing import Span
 from models.errors import Unavailable
 from tasks.adapters.litellm_client import connection_options, is_offline, relay, wait_for
+from tasks.adapters.metering import Call, Meter, metered
 from tasks.adapters.model_errors import BrokeOff, our_errors
 from tasks.adapters.offline.provider import EXTRA
+from tasks.adapters.prices import answer_at_most
 from tasks.tools import Completion, Message, Purpose
+from tasks.tracing import model_call, note_answer
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -39,7 +43,7 @@ class LiteLLM:
         request = self._request(messages, purpose, temperature, extra)
         if max_tokens is not None:
             request["max_tokens"] = max_tokens
-        return _complete(request)
+        return _complete(request, purpose)
 
     def stream(
         self,
@@ -61,8 +65,14 @@ class LiteLLM:
             request["response_format"] = form
         if max_tokens is not None:
             request["max_tokens"] = max_tokens
-        with our_errors(request["model"]):
-            yield from relay(_pieces(request))
+        if not is_offline(request["model"]):
+            request["stream_options"] = {"include_usage": True}
+        with (
+            our_errors(request["model"]),
+            metered(_call(request, purpose)) as meter,
+            model_call("chat", request) as call,
+        ):
+            yield from relay(_pieces(request, meter, call))
 
     def fill(
         self,
@@ -80,7 +90,7 @@ class LiteLLM:
         asked = [*messages, _instructions(form)]
         for _ in range(FILL_TRIES):
             request = self._request(asked, purpose, temperature, extra)
-            answer = _complete(request | {"response_format": form}).text
+            answer = _complete(request | {"response_format": form}, purpose).text
             try:
                 return form.model_validate_json(_json_of(answer))
             except ValidationError as error:
@@ -105,11 +115,18 @@ class LiteLLM:
         return request | {"metadata": {EXTRA: extra}} if extra and is_offline(model) else request
 
 
-def _complete(request: dict[str, Any]) -> Completion:
+def _complete(request: dict[str, Any], purpose: Purpose) -> Completion:
     model = request["model"]
-    with our_errors(model):
+    with (
+        our_errors(model),
+        metered(_call(request, purpose)) as meter,
+        model_call("chat", request) as call,
+    ):
         answer: Any = wait_for(litellm.acompletion(**request))
+        note_answer(call, answer)
+        meter.read(answer)
         text = answer.choices[0].message.content if answer.choices else None
+        meter.pieces.append(text or "")
         if text is None:  # a call of a tool that we did not offer, or nothing at all
             raise BrokeOff
     usage = getattr(answer, "usage", None)
@@ -122,16 +139,32 @@ def _complete(request: dict[str, Any]) -> Completion:
     )
 
 
-async def _pieces(request: dict[str, Any]) -> AsyncGenerator[str, None]:
+def _call(request: dict[str, Any], purpose: Purpose) -> Call:
+    model = request["model"]
+    return Call(
+        model,
+        purpose,
+        prompt=[message["content"] for message in request["messages"]],
+        answer_tokens=answer_at_most(model, request.get("max_tokens")),
+        streamed=bool(request.get("stream")),
+    )
+
+
+async def _pieces(request: dict[str, Any], meter: Meter, call: Span) -> AsyncGenerator[str, None]:
     answer: Any = await litellm.acompletion(**request)
     try:
         async for chunk in answer:
+            if getattr(chunk, "usage", None):
+                note_answer(call, chunk)
             if chunk.choices and (text := chunk.choices[0].delta.content):
+                meter.pieces.append(text)
                 yield text
         # The wrapper makes up a last chunk when the provider's is missing; this it does not.
         if answer.received_finish_reason is None:
             raise BrokeOff
     finally:
+        for chunk in answer.chunks:  # as they came: the wrapper makes up a count that is missing
+            meter.read(chunk)
         await answer.aclose()
 
 

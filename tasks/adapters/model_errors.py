@@ -40,14 +40,14 @@ def our_errors(model: str) -> Iterator[None]:
     except REFUSED as error:
         raise ModelRefused(f"{model} refused the request: {_shown(error)}") from None
     except exceptions.RateLimitError as error:
-        raise Unavailable(f"{model} is rate-limited.", retry_after_s=_wait_s(error)) from None
+        raise Unavailable(f"{model} is rate-limited.", retry_after_s=wait_s(error)) from None
     except (TimeoutError, openai.APITimeoutError):
         raise Unavailable(f"{model} took too long.") from None
     except BrokeOff:
         raise Unavailable(f"The answer of {model} broke off.") from None
     except (openai.OpenAIError, OSError) as error:
         problem = f"{model} failed: {type(_inner(error)).__name__}."
-        raise Unavailable(problem, retry_after_s=_wait_s(error)) from None
+        raise Unavailable(problem, retry_after_s=wait_s(error)) from None
 
 
 def _inner(error: Exception) -> Exception:
@@ -57,7 +57,7 @@ def _inner(error: Exception) -> Exception:
     return error
 
 
-def _wait_s(error: Exception) -> float | None:
+def wait_s(error: Exception) -> float | None:
     """Return how long the provider asked us to wait."""
     inner = _inner(error)
     headers = getattr(inner, "litellm_response_headers", None)

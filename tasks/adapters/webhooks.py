@@ -14,6 +14,7 @@ from config.retry_after import retry_after_s
 from models.base import now
 from models.webhooks.deliveries import Message, open_message
 from models.webhooks.tables import Outcome
+from tasks import tracing
 
 TIMEOUT_S = 10.0  # receivers are told to answer first and work later
 ANSWER_BYTES = 1024  # the status is all that counts
@@ -46,14 +47,17 @@ class SignedCourier:
         if message is None:
             return _failed(delivery_id, at, "This was no longer wanted.")
         body = json.dumps(message.body, separators=(",", ":"), sort_keys=True)
-        answer = self._client.send(
-            "POST",
-            message.url,
-            headers=_headers(message, body, at),
-            content=body.encode(),
-            timeout_s=TIMEOUT_S,
-            max_bytes=ANSWER_BYTES,
-        )
+        with tracing.delivery(message.job_id) as span:
+            place = {"traceparent": span.traceparent} if span.traceparent else {}
+            answer = self._client.send(
+                "POST",
+                message.url,
+                headers=_headers(message, body, at) | place,
+                content=body.encode(),
+                timeout_s=TIMEOUT_S,
+                max_bytes=ANSWER_BYTES,
+            )
+            span.tell({"http.response.status_code": answer.status})
         return _outcome(delivery_id, at, answer)
 
 

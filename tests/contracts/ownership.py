@@ -88,6 +88,8 @@ DECISIONS: dict[str, Decision] = {
     "POST /jobs/{job_id}/retry": Owned(owner=202),
     "POST /jobs/{job_id}/fork": Owned(owner=202, send={"json": {"step": "open_edition"}}),
     "POST /jobs/{job_id}/answer": Owned(owner=409, send={"json": {"step": "x", "value": 1}}),
+    "GET /jobs/{job_id}/cost": Owned(),
+    "PUT /jobs/{job_id}/budget": Owned(send={"json": {"usd": 2.5}}),
     # schedules
     "GET /schedules": Mine(),
     "POST /schedules": Mine(owner=201, send={"json": WEEKLY}),

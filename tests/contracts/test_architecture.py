@@ -25,6 +25,7 @@ LIBRARIES = {  # what speaks to the outside, or its formats, and who may import 
         "tasks/adapters/speech.py",
     },
     "fsspec": {"config/blobs.py"},
+    "opentelemetry": {"config/tracing.py"},
     "pgvector": {
         "models/indexes.py",
         "models/migrations/versions/0001_first_schema.py",

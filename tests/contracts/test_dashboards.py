@@ -10,13 +10,20 @@ import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from config.db import connection, transaction
 from models.base import new_id, now
-from models.jobs.tables import node, step
+from models.jobs.lifecycle import request_cancel
+from models.jobs.tables import job, node, step
 from models.schedules.firing import lateness_s
-from models.schedules.tables import Schedule
+from models.schedules.keeping import keep_schedule
+from models.schedules.tables import Schedule, ScheduleCreate
+from models.schedules.times import CatchUp
+from models.webhooks.deliveries import note_outcomes, take_due
+from models.webhooks.keeping import keep_webhook
+from models.webhooks.tables import Outcome, WebhookCreate
+from tasks import firing
 from tests import inline
 from tests.pipelines import OWNER, fan
 from tests.stack import prepare_owner, start
@@ -97,6 +104,47 @@ def test_panels_have_a_place_of_their_own() -> None:
     places = [(one["gridPos"]["x"], one["gridPos"]["y"]) for one in DASHBOARD["panels"]]
 
     assert len(set(ids)) == len(set(places)) == len(ids)
+
+
+@pytest.mark.usefixtures("platform")
+async def test_fires_webhooks_and_draining_workers_are_told_as_they_are() -> None:
+    with transaction() as session:
+        row = keep_schedule(
+            session,
+            ScheduleCreate(name="a", pipeline="tests.fan", every_s=60, catch_up=CatchUp.SKIP),
+            input={},
+            owner=OWNER,
+        )
+        row.next_at = row.due_at = since = row.anchor
+        session.connection().execute(update(node).values(draining=True))
+        keep_webhook(session, WebhookCreate(url="http://a.example/"), owner=OWNER)
+    with connection() as conn:
+        job_id = conn.execute(select(job.c.id).where(job.c.finished_at.is_(None))).scalar_one()
+        request_cancel(conn, job_id)
+    firing.tick(since + timedelta(minutes=60, seconds=5))
+    with transaction() as session:
+        (taken,) = take_due(session)
+        note_outcomes(session, [Outcome(delivery_id=taken, at=now(), problem="no answer")])
+
+    told = await figures()
+
+    assert told["longrun_nodes"] == told["longrun_nodes_draining"] == 1
+    assert told['longrun_schedule_fires_total{status="missed"}'] == 1
+    assert told['longrun_schedule_fires_total{status="started"}'] == 1  # the one that is 5 s old
+    assert told['longrun_webhook_attempts_total{status="pending"}'] == 1
+    assert told["longrun_webhook_pending"] == 1
+    assert 0 < told["longrun_webhook_oldest_seconds"] < 100
+    assert told["longrun_webhook_late_seconds"] == 0
+
+
+async def figures() -> dict[str, float]:
+    async with inline.api() as client:
+        answer = await client.get("/metrics")
+    return {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in answer.text.splitlines()
+        if line[0] != "#"
+    }
 
 
 @pytest.mark.usefixtures("platform")

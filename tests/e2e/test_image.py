@@ -59,3 +59,4 @@ def test_the_images_worker_gets_ready_and_knows_the_pipelines(
 ) -> None:
     celery_setup_worker.assert_log_exists("books.ingest.stage_text")
     celery_setup_worker.assert_log_exists("ready.")
+    assert "books.ingest.stage_text" in celery_setup_worker.logs()

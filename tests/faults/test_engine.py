@@ -4,7 +4,6 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -12,15 +11,13 @@ import pytest
 import redis
 from sqlalchemy import update
 
-from config.db import connection, engine, transaction
+from config.db import connection, engine
 from config.local import EmbeddedPostgres, EmbeddedValkey
-from models.jobs import dispatch, lifecycle, nodes
+from models.jobs import dispatch, lifecycle
 from models.jobs.dispatch import Hint
-from models.jobs.queries import list_steps
 from models.jobs.streams import entries_after, text_of
 from models.jobs.tables import JobStatus, StepStatus, job, step
 from tasks import publisher
-from tasks.pipeline import REGISTRY
 from tests import pipelines
 from tests.pipelines import Numbers
 from tests.stack import (
@@ -112,6 +109,18 @@ def _running(job_id: UUID, name: str, epoch: int = 1):  # type: ignore[no-untype
         ).one_or_none()
 
 
+def test_a_killed_worker_keeps_no_place_of_a_concurrency_key(stack: Stack) -> None:
+    first = start(pipelines.keyed, pipelines.Keyed(sleep_s=2))
+    wait_for(lambda: _running(first, "work"), 20)
+    second = start(pipelines.keyed, pipelines.Keyed())
+
+    stack.kill("io")
+
+    ends = [ended(one, 60, between=stack.revive) for one in (first, second)]
+    assert [one.status for one in ends] == [JobStatus.SUCCEEDED] * 2
+    assert ends[1].started_at >= ends[0].finished_at
+
+
 def test_a_hint_delivered_many_times_runs_its_step_once(stack: Stack, tmp_path: Path) -> None:
     job_id = start(pipelines.halves, Numbers(folder=str(tmp_path)))
     with connection() as conn:
@@ -176,37 +185,6 @@ def test_a_job_of_a_version_that_nobody_knows_ends_as_pipeline_changed(stack: St
 
     assert told.status == JobStatus.FAILED
     assert told.error["code"] == "pipeline_changed"
-
-
-def test_two_versions_of_a_pipeline_run_side_by_side_each_by_its_own(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(REGISTRY, "tests.line", pipelines.line)  # to be put back afterwards
-    next_line = import_module("tests.worker_next").next_line
-    for queue in ("io", "cpu"):
-        stack.start_worker(queue, module="tests.worker_next", name=f"next-{queue}")
-    wait_for(lambda: _known_versions("tests.line") == 2, 60)
-
-    old = [start(pipelines.line) for _ in range(6)]
-    new = [start(next_line) for _ in range(6)]
-
-    for job_id in [*old, *new]:
-        assert ended(job_id, 60).status == JobStatus.SUCCEEDED
-        assert effects(job_id) == ["first", "last"]
-    assert {_steps(job_id) for job_id in old} == {4}
-    assert {_steps(job_id) for job_id in new} == {5}
-    for queue in ("io", "cpu"):
-        stack.dismiss(f"next-{queue}")
-
-
-def _known_versions(pipeline: str) -> int:
-    with connection() as conn:
-        return len({one.fingerprints.get(pipeline) for one in nodes.live_nodes(conn, within_s=2)})
-
-
-def _steps(job_id: UUID) -> int:
-    with transaction() as session:
-        return len(list_steps(session, job_id))
 
 
 def test_a_cancel_ends_a_job_in_mid_token_within_a_second(stack: Stack) -> None:

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.usefixtures("database_url", "redis_url")
 
 TOKENS = 600
 READERS = 25
+EXACT = [True] * READERS
 
 
 @pytest.fixture
@@ -77,13 +78,14 @@ async def read(hub: Hub, job: StreamingJob, seed: int) -> str:
     return text(found)
 
 
-async def assert_exact(hub: Hub, job: StreamingJob, pieces: Iterator[str]) -> None:
+async def told_to_all(hub: Hub, job: StreamingJob, pieces: Iterator[str]) -> list[bool]:
+    """Return for each reader whether it was told exactly what the job has said."""
     readers = [asyncio.create_task(read(hub, job, seed)) for seed in range(READERS)]
     async with asyncio.timeout(60):
         said = await asyncio.to_thread(carry_out, job, pieces)
         told = await asyncio.gather(*readers)
-    assert [one == said for one in told] == [True] * READERS
     assert text_of(job.stored()) == said == "".join(f"w{k} " for k in range(TOKENS))
+    return [one == said for one in told]
 
 
 async def test_readers_that_come_and_go_while_redis_cuts_them_off(
@@ -92,12 +94,15 @@ async def test_readers_that_come_and_go_while_redis_cuts_them_off(
     def cut() -> None:
         client().client_kill_filter(_type="pubsub")
 
-    await assert_exact(hub, job, paced(TOKENS, 4, {k: cut for k in range(50, TOKENS, 50)}))
+    assert (
+        await told_to_all(hub, job, paced(TOKENS, 4, {k: cut for k in range(50, TOKENS, 50)}))
+        == EXACT
+    )
 
 
 async def test_a_redis_that_forgets_everything_in_mid_stream(hub: Hub, job: StreamingJob) -> None:
     flush = {k: client().flushall for k in range(100, TOKENS, 130)}
-    await assert_exact(hub, job, paced(TOKENS, 4, flush))
+    assert await told_to_all(hub, job, paced(TOKENS, 4, flush)) == EXACT
 
 
 async def test_a_redis_that_stops_and_starts_in_mid_stream(
@@ -106,7 +111,7 @@ async def test_a_redis_that_stops_and_starts_in_mid_stream(
     def start() -> None:
         threading.Thread(target=valkey.start).start()
 
-    await assert_exact(hub, job, paced(TOKENS, 6, {150: valkey.kill, 350: start}))
+    assert await told_to_all(hub, job, paced(TOKENS, 6, {150: valkey.kill, 350: start})) == EXACT
 
 
 async def test_a_redis_that_hangs_does_not_hold_up_the_model(
@@ -120,7 +125,7 @@ async def test_a_redis_that_hangs_does_not_hold_up_the_model(
 
     try:
         hang = paced(TOKENS, 3, {100: valkey.suspend, TOKENS - 1: finished})
-        await assert_exact(hub, job, hang)
+        assert await told_to_all(hub, job, hang) == EXACT
     finally:
         valkey.resume()
     assert took[0] < 4.5
@@ -133,7 +138,7 @@ async def test_a_redis_that_was_away_from_the_beginning(
     with pytest.raises(redis.ConnectionError):
         client().ping()
     async with Hub().running() as hub:
-        await assert_exact(hub, job, paced(TOKENS, 2, {}))
+        assert await told_to_all(hub, job, paced(TOKENS, 2, {})) == EXACT
 
 
 async def test_tokens_are_live_while_postgres_is_away(

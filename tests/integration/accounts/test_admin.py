@@ -12,6 +12,7 @@ import pytest
 
 from config.db import transaction
 from models.accounts import Role, create_account
+from models.base import new_id
 from tests.integration.accounts.people import PASSWORD, execute, join, sign_up
 from tests.web import app
 
@@ -94,7 +95,9 @@ async def test_a_superadmin_sees_every_table_and_no_secret(
     secrets += [value for (value,) in execute("SELECT token_hash FROM access_token")]
     ((token_id,),) = execute("SELECT id FROM access_token LIMIT 1 OFFSET 1")
     asha = await user_id("asha")
-    pages = [f"/{table}/list" for table in ("user", "token", "job", "book", "mail", "audit")]
+    pages = [
+        f"/{table}/list" for table in ("user", "token", "job", "book", "budget", "mail", "audit")
+    ]
     pages += [
         "/",
         f"/user/detail?pk={asha}",
@@ -245,3 +248,27 @@ async def test_nothing_is_made_or_deleted_here(web: httpx.AsyncClient, browser: 
     assert made.status_code == 403
     assert deleted.status_code in (400, 403)
     assert execute('SELECT count(*) FROM "user" WHERE username IS NOT NULL') == [(2,)]
+
+
+async def test_a_budget_is_given_changed_and_taken_away(
+    web: httpx.AsyncClient, browser: Browser
+) -> None:
+    asha, _ = await join(web, "asha")
+    await browser.log_in("root")
+
+    wrong = {"owner_id": asha, "daily_usd": "0", "monthly_usd": "-3"}
+    refused = await browser.post("/budget/create", wrong)
+    nobody = await browser.post("/budget/create", {"owner_id": str(new_id()), "daily_usd": "1"})
+    made = await browser.post("/budget/create", {"owner_id": asha, "daily_usd": "2.50"})
+    edited = await browser.post(f"/budget/edit?pk={asha}", {"daily_usd": "", "monthly_usd": "9"})
+    kept = execute("SELECT daily_usd, monthly_usd FROM budget")
+    await browser.act("budget", "delete", asha)
+
+    assert (refused.status_code, nobody.status_code) == (422, 422)
+    assert "A budget is more than nothing" in refused.text
+    assert (made.status_code, edited.status_code) == (303, 303)
+    assert [tuple(row) for row in kept] == [(None, 9)]
+    assert execute("SELECT FROM budget") == []
+    assert [(action, target) for _, action, target, _ in audit()[1:]] == [
+        ("create", "budget"), ("edit", "budget"), ("delete", "budget"),
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -263,16 +264,17 @@ def test_what_is_hardly_http_fails(client: GuardedClient, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["drip", "hints", "slowly"])
 def test_a_server_that_plays_for_time_loses(client: GuardedClient, path: str) -> None:
-    assert_ends(lambda: client.download(f"http://files.example/{path}"))
+    assert seconds_until_given_up(lambda: client.download(f"http://files.example/{path}")) < 3.0
 
 
 def test_a_server_that_sips_what_is_sent_loses(client: GuardedClient) -> None:
     url, content = "http://files.example/sip", b"0" * 60 * MIB
-    assert_ends(lambda: client.send("POST", url, content=content, timeout_s=2.0))
+    sends = partial(client.send, "POST", url, content=content, timeout_s=2.0)
+    assert seconds_until_given_up(sends) < 3.0
 
 
-def assert_ends(ask: Callable[[], bytes | Answer]) -> None:
+def seconds_until_given_up(ask: Callable[[], bytes | Answer]) -> float:
     begun = time.monotonic()
     with pytest.raises(Failed, match="took longer than 2 s"):
         ask()
-    assert time.monotonic() - begun < 3.0
+    return time.monotonic() - begun

@@ -1,6 +1,7 @@
 """How much may be asked for, and what is said to who asks for more."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -162,6 +163,9 @@ async def test_open_streams_are_counted_and_closed_ones_forgotten(
     first = await reading
 
     assert (second.status_code, second.json()["code"]) == (429, "too_many_streams")
+    told = [second.headers[f"x-ratelimit-{name}"] for name in ("limit", "remaining")]
+    assert (told, int(second.headers["retry-after"])) == (["1", "0"], 2)
+    assert int(second.headers["x-ratelimit-reset"]) > time.time() - 60
     assert first.status_code == 200
     assert JobStatus.SUCCEEDED in first.text
     assert (await client.get(url)).status_code == 200

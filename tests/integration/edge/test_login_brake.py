@@ -1,6 +1,7 @@
 """Guessing passwords is slowed down in Postgres, whatever Redis does."""
 
 import asyncio
+import time
 from typing import Any
 
 import httpx
@@ -33,6 +34,9 @@ async def test_too_many_failures_close_the_door_to_the_right_password_too(
     assert answers == [401] * 3
     assert (late.status_code, late.json()["error"]) == (429, "too_many_logins")
     assert 890 <= int(late.headers["retry-after"]) <= 901
+    assert late.headers["x-ratelimit-limit"] == "3"
+    assert late.headers["x-ratelimit-remaining"] == "0"
+    assert 880 < int(late.headers["x-ratelimit-reset"]) - time.time() < 910
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from config.db import connection, engine, transaction
 from models.jobs import dispatch, idempotency, nodes, queries, retention, running, streams
 from models.jobs.claims import Claim, Taker, claim
-from models.jobs.tables import step
+from models.jobs.tables import Job, step
 from tasks import dispatcher, runner
 from tasks.pipeline import REGISTRY
 from tests import inline, pipelines
@@ -139,11 +139,14 @@ def read(job_id: UUID) -> None:
 
 
 def replay(job_id: UUID) -> None:
+    def begin() -> Job:
+        raise AssertionError("its key is known")
+
     with transaction() as session:
-        known = idempotency.replay(
-            session, owner=OWNER, route="crowd", key=str(job_id), digest="crowd"
+        known, older = idempotency.once(
+            session, begin, owner=OWNER, route="crowd", key=str(job_id), said="crowd"
         )
-        assert known is not None
+        assert (known.id, older) == (job_id, True)
 
 
 EVERYDAY = (

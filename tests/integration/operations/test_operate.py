@@ -167,6 +167,21 @@ def test_a_purge_forgets_what_ended_before_the_days_that_are_named(run: Run) -> 
     assert "upkeep.prune_blobs" in run("replay", pruning)[1]
 
 
+def test_jobs_in_flight_are_told_by_version_until_none_is_of_another(run: Run) -> None:
+    other, _ = start(line), start(line)
+    with connection() as conn:
+        conn.execute(update(job).where(job.c.id == other).values(fingerprint="of-old"))
+    add_node()
+
+    code, said = run("versions")
+
+    assert (code, said.count("tests.line")) == (1, 2)
+    assert "of-old" in said
+    with connection() as conn:
+        conn.execute(update(job).where(job.c.id == other).values(fingerprint=line.fingerprint))
+    assert run("versions")[0] == 0
+
+
 def test_a_node_that_does_not_exist_cannot_be_drained(run: Run) -> None:
     code, said = run("drain", "nowhere")
 

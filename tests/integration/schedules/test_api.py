@@ -41,14 +41,27 @@ async def test_a_schedule_says_when_it_fires_next(client: httpx.AsyncClient) -> 
     ("changes", "status", "code"),
     [
         ({"cron": "0 0 31 2 *"}, 422, "invalid_cron"),
+        ({"cron": "0 0 30 2 *"}, 422, "invalid_cron"),
+        ({"cron": "61 * * * *"}, 422, "invalid_cron"),
+        ({"cron": "0 0 1 1 * 2020"}, 422, "invalid_cron"),  # the past only, in dialects with years
         ({"cron": "every day"}, 422, "invalid_cron"),
+        ({"cron": "* " * 200}, 422, "invalid_request"),
         ({"time_zone": "Mars/Olympus"}, 422, "unknown_time_zone"),
         ({"pipeline": "no.such"}, 404, "unknown_pipeline"),
         ({"pipeline": "books.ingest"}, 404, "unknown_pipeline"),
         ({"input": {"count": "many"}}, 422, "invalid_input"),
+        ({"input": {"fail": ["a\x00b"]}}, 422, "unstorable"),
         ({"every_s": 60}, 422, "ambiguous_cadence"),
         ({"cron": None}, 422, "ambiguous_cadence"),
         ({"every_s": 0, "cron": None}, 422, "invalid_request"),
+        ({"every_s": -60, "cron": None}, 422, "invalid_request"),
+        ({"every_s": 10**12, "cron": None}, 422, "invalid_request"),
+        ({"name": ""}, 422, "invalid_request"),
+        ({"name": "n" * 100_000}, 422, "invalid_request"),
+        ({"name": "a\x00b"}, 422, "unstorable"),
+        ({"pipeline": "p" * 100_000}, 422, "invalid_request"),
+        ({"pipeline": "no\x00such"}, 404, "unknown_pipeline"),
+        ({"time_zone": "Europe/Berlin\x00"}, 422, "unknown_time_zone"),
         ({"catch_up_limit": 0}, 422, "invalid_request"),
         ({"unheard_of": 1}, 422, "invalid_request"),
     ],
@@ -58,7 +71,12 @@ async def test_what_cannot_be_is_refused_with_a_clear_error(
 ) -> None:
     answer = await client.post("/schedules", json=DAILY | changes)
 
-    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    told = answer.json()
+    assert (answer.status_code, told["code"]) == (status, code), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert told["title"]
+    if code == "invalid_cron":
+        assert told["details"]["problem"]
     assert (await client.get("/schedules")).json()["schedules"] == []
 
 

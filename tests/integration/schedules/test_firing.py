@@ -1,15 +1,21 @@
 """Schedules in simulated time: weeks of ticks, clocks that change, beats that sleep."""
 
+import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
-from config.db import transaction
+from config.db import connection, transaction
 from models.accounts import SYSTEM_USER_ID, User
 from models.base import now as present
 from models.jobs.tables import Job, JobStatus
@@ -235,6 +241,52 @@ def test_ticks_at_the_same_time_fire_once() -> None:
         beat.join()
 
     assert len(fires()) == jobs() == 25
+
+
+@pytest.mark.parametrize("since", [MARCH, OCTOBER])
+def test_three_beats_that_die_over_a_change_of_clocks_miss_nothing_and_do_nothing_twice(
+    since: datetime,
+) -> None:
+    berlin: dict[str, Any] = {"time_zone": "Europe/Berlin", "overlap": "allow", "catch_up": "all"}
+    for line in ("30 2 * * *", "*/20 1-3 * * *", "15 * * * *"):
+        schedule(since, cron=line, **berlin)
+    moments = [since + timedelta(minutes=20 * number) for number in range(3 * 48)]
+    chance = random.Random(20260329)
+
+    def beat(at: datetime) -> None:
+        with suppress(DBAPIError):  # its connection has died, as with kill -9; it starts again
+            firing.tick(at)
+
+    with ThreadPoolExecutor(3) as beats:
+        for at in moments:
+            ticking = [beats.submit(beat, at) for _ in range(3)]
+            if chance.random() < 0.3:
+                kill_connections()
+            for one in ticking:
+                one.result()
+    firing.tick(moments[-1])
+
+    with transaction() as session:
+        for row in session.exec(select(Schedule)):
+            expected = [
+                *takewhile(lambda at: at <= moments[-1], keeping.cadence_of(row).after(since))
+            ]
+            assert expected
+            done = select(ScheduleFire.scheduled_for).where(ScheduleFire.schedule_id == row.id)
+            assert sorted(session.exec(done)) == expected
+    assert set(fires()) == set(fires(None))
+    assert jobs() == len(fires())
+
+
+def kill_connections() -> None:
+    with connection() as conn:
+        conn.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+                "AND xact_start IS NOT NULL"
+            )
+        )
 
 
 def test_the_upkeep_is_scheduled_once_and_runs() -> None:

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from config.db import connection, transaction
 from models.base import now
 from models.webhooks import deliveries
-from models.webhooks.tables import WebhookDelivery
+from models.webhooks.tables import Outcome, WebhookDelivery
 from tasks import outbox
 from tests.inline import drain
 from tests.integration.webhooks.receiver import Receiver
@@ -36,6 +36,22 @@ async def test_what_fails_is_sent_again_later_under_the_same_id(
     assert [one["status"] for one in entry["attempts"]] == [500, 429, 200]
     assert (entry["status"], waits[2]) == ("delivered", None)
     assert (await client.get(f"/webhooks/{hook['id']}")).json()["failing_since"] is None
+
+
+async def test_a_job_ends_without_waiting_for_outcomes_that_are_being_noted(
+    client: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    await make(client)
+    await run(client)
+    row = await run_in_threadpool(pending)
+    outcome = Outcome(delivery_id=row.id, at=now(), status=500, problem="Busy.")
+
+    with transaction() as session:
+        deliveries.note_outcomes(session, [outcome])
+        session.flush()
+        told = await run(client)  # would wait for ever
+
+    assert told["status"] == "succeeded"
 
 
 def pending() -> WebhookDelivery:

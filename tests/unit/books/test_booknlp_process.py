@@ -144,7 +144,9 @@ def test_a_process_whose_parent_died_ends_by_itself(make: Make, tmp_path: Path, 
     until(lambda: pid.exists() and bool(pid.read_text()))
     os.kill(parent, 9)
     os.waitpid(parent, 0)
-    until(lambda: not alive(int(pid.read_text())))
+    child_pid = int(pid.read_text())
+    until(lambda: not alive(child_pid))
+    assert not alive(child_pid)
 
 
 def until(holds: Callable[[], bool]) -> None:

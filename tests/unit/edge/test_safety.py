@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from config.safety import Unsafe, check_safe
+from config.safety import Unsafe, check_safe, problems_of
 from config.settings import settings
 
 KEY = SecretStr("0123456789abcdef0123456789abcdef")
@@ -16,10 +16,12 @@ def production(**changed: Any) -> Any:
 
 
 def test_a_key_of_ones_own_suffices() -> None:
+    assert list(problems_of(production())) == []
     check_safe(production())
 
 
 def test_the_local_stack_starts_with_what_it_has() -> None:
+    assert list(problems_of(settings)) == []
     check_safe(settings)
 
 
@@ -45,4 +47,5 @@ def test_it_refuses(changed: dict[str, Any], told: str) -> None:
 
 
 def test_who_has_a_gateway_says_so() -> None:
-    check_safe(production(trust_gateway=True, trust_gateway_acknowledged=True))
+    acknowledged = production(trust_gateway=True, trust_gateway_acknowledged=True)
+    assert list(problems_of(acknowledged)) == []

@@ -1,0 +1,79 @@
+"""RabbitMQ as the broker: the same promises, whatever carries the hints."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+
+from config.db import engine
+from models.jobs.tables import JobStatus
+from tests.rabbitmq import BINARY, RabbitMQ
+from tests.stack import ROOT, Stack, effects, ended, fresh_database, prepare_owner, read
+
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(not BINARY.exists(), reason="RabbitMQ is not installed"),
+]
+
+
+@pytest.fixture
+def rabbitmq(tmp_path: Path) -> Iterator[RabbitMQ]:
+    server = RabbitMQ(tmp_path)
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def stack(
+    rabbitmq: RabbitMQ, _postgres_server: None, _valkey_server: None, tmp_path: Path
+) -> Iterator[Stack]:
+    fresh_database()
+    prepare_owner()
+    running = Stack(tmp_path / "stack", BROKER_URL=rabbitmq.url)
+    running.start_workers()
+    yield running
+    running.stop()
+    engine().dispose()
+
+
+def post(client: httpx.Client, name: str, **numbers: object) -> UUID:
+    answer = client.post(f"/jobs/tests.{name}", json=numbers).raise_for_status()
+    return UUID(answer.json()["id"])
+
+
+def test_jobs_succeed_over_rabbitmq_also_when_it_was_down_as_they_began(
+    stack: Stack, rabbitmq: RabbitMQ
+) -> None:
+    with httpx.Client(base_url=stack.start_web()) as client:
+        jobs = [post(client, "line"), post(client, "fan", count=4), post(client, "speaking")]
+        assert {ended(one, 60).status for one in jobs} == {JobStatus.SUCCEEDED}
+
+        rabbitmq.kill()
+        meanwhile = [post(client, "line") for _ in range(3)]
+        assert {read(one).status for one in meanwhile} == {JobStatus.QUEUED}
+        rabbitmq.start()
+
+        ends = [ended(one, 90, between=stack.revive).status for one in meanwhile]
+    assert set(ends) == {JobStatus.SUCCEEDED}
+    assert [effects(one) for one in meanwhile] == [["first", "last"]] * 3
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("file", ["test_engine.py", "test_deploys.py"])
+def test_the_tests_of_the_engine_pass_over_rabbitmq(rabbitmq: RabbitMQ, file: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", f"tests/faults/{file}"]
+    command += ["-k", "not while_redis_is_down"]  # nothing then keeps jobs waiting
+    environment = os.environ | {"TEST_BROKER_URL": rabbitmq.url}
+
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout[-8000:]
