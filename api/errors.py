@@ -10,13 +10,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from api.dialects import DIALECTS, Dialect, Refusal, request_id
 from api.limits import TooManyRequests
+from config.db import is_away
 from models.errors import Busy, Conflict, DomainError, Unavailable, Unprocessable
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ async def excuse(request: Request, error: Exception) -> JSONResponse:
         return await refuse(request, Changed())
     if isinstance(error, DataError):
         return await refuse(request, Unstorable())
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    if is_away(error):
         return await refuse(request, StoreAway(retry_after_s=1))
     return await apologise(request, error)
 

@@ -12,7 +12,12 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import (
+    InterfaceError,
+    InvalidatePoolError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
@@ -49,7 +54,7 @@ def engine() -> Engine:
         pool_size=settings.database.pool_size,
         max_overflow=settings.database.pool_size,
         connect_args=_arguments("longrun")
-        | ({"prepare_threshold": None} if settings.database.direct_url else {}),
+        | ({"prepare_threshold": None} if settings.database.direct_url else _NOTICED),
     )
     event.listen(made, "checkin", _note_use)
     event.listen(made, "checkout", _ping_when_idle)
@@ -59,18 +64,41 @@ def engine() -> Engine:
 def direct_engine() -> Engine:
     """Return an engine whose connections are real ones, not a pooler's: for what needs a session.
 
-    They are opened anew each time, and a peer that is gone is noticed within a dozen seconds.
+    They are opened anew each time.
     """
     return create_engine(
         sqlalchemy_url(direct_url()),
         poolclass=NullPool,
-        connect_args=_arguments("longrun-direct")
-        | {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3},
+        connect_args=_arguments("longrun-direct") | _NOTICED,
     )
 
 
 def _arguments(name: str) -> dict[str, Any]:
-    return {"connect_timeout": settings.database.connect_timeout_s, "application_name": name}
+    return {
+        "connect_timeout": settings.database.connect_timeout_s,
+        "application_name": name,
+        "keepalives_idle": 5,  # seconds; a Postgres that is cut off is noticed after 11
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
+
+
+# The same for Postgres, milliseconds where it waits for an answer: what a process that is cut off
+# has locked is free again after a dozen seconds, not after the two hours of Linux. A pooler would
+# refuse the connection for them, and has settings of its own.
+_NOTICED = {
+    "options": "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 "
+    "-c tcp_user_timeout=12000"
+}
+
+
+def is_away(error: Exception) -> bool:
+    """Say whether Postgres may take the same transaction later, and has not refused what it says.
+
+    An attempt to connect that fails invalidates no connection; a deadlock's victim may try again.
+    """
+    away = (OperationalError, InterfaceError, PoolTimeout)
+    return isinstance(error, away) or getattr(error, "connection_invalidated", False)
 
 
 def _note_use(_: Any, record: Any) -> None:

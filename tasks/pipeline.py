@@ -18,33 +18,14 @@ from models.jobs.dispatch import Hint
 from models.jobs.plan import Json, NewStep
 from models.jobs.tables import Job, StepStatus
 from tasks import publisher, tracing
-from tasks.declaration import (
-    Concurrency,
-    Each,
-    Parallel,
-    Spec,
-    StepFunction,
-    Type,
-    check,
-    each,
-    fingerprint,
-    lay_out,
-    parallel,
-    step,
-)  # fmt: skip
-from tasks.forms import (
-    InvalidItems,
-    NotReached,
-    PipelineChanged,
-    UnknownPipeline,
-    UnknownStep,
-    validate,
-)  # fmt: skip
+from tasks.declaration import Concurrency, Each, Parallel, StepFunction, each, parallel, step
+from tasks.forms import NotReached, PipelineChanged, UnknownPipeline, UnknownStep, validate
+from tasks.plan import Plan
 
 REGISTRY: dict[str, "Pipeline"] = {}
 
 
-class Pipeline:
+class Pipeline(Plan):
     """A named sequence of steps, checked when it is declared."""
 
     def __init__(
@@ -65,21 +46,13 @@ class Pipeline:
         `concurrency`: how many of its jobs with the same key are under way at once.
         `budget_usd`: what a job may spend on models, unless it is started with another budget.
         """
-        self.name = name
-        self.input = input
-        self.fused = fused
+        super().__init__(name, parts, input, fused=fused)
         self.startable = startable
         self.deadline_s = deadline_s
         self.budget_usd = None if budget_usd is None else checked(budget_usd)
         self.concurrency = concurrency
-        self.specs = lay_out(name, parts, fused=fused)
-        self.parts = len(parts)
-        check(name, self.specs, input)
         if concurrency:
             concurrency.check(name, input)
-        self.steps = {spec.name: spec for spec in self.specs}
-        self.producers: dict[Type, Spec] = {spec.result: spec for spec in self.specs}
-        self.fingerprint = fingerprint(name, self.specs, input, fused=fused)
         REGISTRY[name] = self
 
     def start(
@@ -99,7 +72,7 @@ class Pipeline:
         Raises InvalidBudget.
         """
         return self._insert(
-            session, self._plan(), input, owner=owner, priority=priority, budget_usd=budget_usd,
+            session, self.fresh(), input, owner=owner, priority=priority, budget_usd=budget_usd,
             deadline_s=deadline_s or self.deadline_s, public_id=public_id, parent_id=parent_id,
         )  # fmt: skip
 
@@ -152,79 +125,6 @@ class Pipeline:
             return job, [dispatch.first_hint(rows, self.name, fused=self.fused)]
         return job, [row["id"] for row in rows if row["status"] is StepStatus.READY]
 
-    def _plan(self) -> list[NewStep]:
-        first = [spec for spec in self.specs if spec.position == 0 and not spec.each]
-        return [
-            self.row(spec, StepStatus.READY if spec in first else StepStatus.PENDING)
-            for spec in self.specs
-        ]
-
-    def row(self, spec: Spec, status: StepStatus = StepStatus.PENDING, **more: Any) -> NewStep:
-        """Return a plan row for a step (or, for an `each`, for its items that are not known)."""
-        return NewStep(
-            position=spec.position,
-            name=spec.name,
-            queue=spec.options.queue,
-            max_attempts=spec.options.max_attempts,
-            optional=bool(spec.each and spec.each.optional),
-            fan_out=spec.each is not None and "item_key" not in more,
-            chain=spec.chain,
-            status=status,
-            **more,
-        )
-
-    def _items(self, spec: Spec, source: BaseModel) -> list[NewStep]:
-        assert spec.each is not None
-        items: list[BaseModel] = getattr(source, spec.each.items)
-        keys = [str(getattr(item, spec.each.key)) for item in items]
-        if len(set(keys)) < len(keys) or "" in keys:
-            raise InvalidItems(step=spec.name)
-        return [
-            self.row(spec, StepStatus.READY, item_key=key, item_index=index)
-            for index, key in enumerate(keys)
-        ]
-
-    def expand(self, conn: Connection, job_id: UUID, position: int) -> list[NewStep]:
-        """Return the items of the `each` at `position` as rows. Raises InvalidItems."""
-        spec = next(spec for spec in self.specs if spec.position == position)
-        assert spec.each is not None
-        return self._items(spec, self.load(conn, job_id, [spec.each.over])[spec.each.over])
-
-    def sources(self, spec: Spec) -> set[Type]:
-        """Return the types of earlier steps' outputs that a step is carried out from."""
-        wanted = {type_ for type_ in spec.needs.values() if type_ in self.producers}
-        return wanted | ({spec.each.over} - {self.input} if spec.each else set())
-
-    def singles(self, spec: Spec) -> list[str]:
-        """Return the names of the steps behind `sources`, but for those that are an `each`."""
-        producers = [self.producers[source] for source in self.sources(spec)]
-        return [one.name for one in producers if not one.each]
-
-    def parsed(self, outputs: dict[str, Json]) -> dict[Type, Any]:
-        """Return outputs of steps that are no `each` by their types, given by the steps' names."""
-        found = [(self.steps[name], output) for name, output in outputs.items()]
-        return {spec.result: spec.gives.model_validate(output) for spec, output in found}
-
-    def load(self, conn: Connection, job_id: UUID, wanted: list[Type]) -> dict[Type, Any]:
-        """Return outputs of earlier steps by the type that a step asks for."""
-        specs = {self.producers[one].name: one for one in wanted if one in self.producers}
-        found: dict[Type, Any] = {}
-        for one in wanted:
-            if one is self.input:
-                found[one] = self.input.model_validate(running.load_input(conn, job_id))
-            elif self.producers[one].each:
-                found[one] = []
-        if not specs:
-            return found
-        for row in running.load_outputs(conn, job_id, list(specs)):
-            spec = self.steps[row.name]
-            model = spec.gives.model_validate(row.output)
-            if spec.each:
-                found[specs[row.name]].append(model)
-            else:
-                found[specs[row.name]] = model
-        return found
-
     def parse(self, input: Any) -> BaseModel:
         """Return `input` as this pipeline's input. Raises InvalidInput."""
         return validate(self.input, input)
@@ -233,17 +133,9 @@ class Pipeline:
         """Let a job go on from what did not succeed. Raises NotResumable, PipelineChanged."""
         if job.fingerprint != self.fingerprint:
             raise PipelineChanged()
-        opened = lifecycle.resume(session.connection(), job.id, self.expand, self._dependents)
+        opened = lifecycle.resume(session.connection(), job.id, self.expand, self.dependents)
         tracing.begin_again(session.connection(), job.id, self.name)
         tell_after_commit(session, job.id, [one.step_id for one in opened])
-
-    def _dependents(self, names: set[str]) -> list[NewStep]:
-        """Return the plan's rows of the steps that use, at any remove, what the named ones give."""
-        stale: set[str] = set()
-        for spec in self.specs:
-            if {self.producers[one].name for one in self.sources(spec)} & (names | stale):
-                stale.add(spec.name)
-        return [self.row(self.steps[name]) for name in stale]
 
     def retry(self, session: Session, job: Job) -> Job:
         """Start a new job with the same input and budget. Raises InvalidInput."""

@@ -11,10 +11,10 @@ from uuid import UUID
 
 from pydantic import BaseModel
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from config.db import connection, single_statement
+from config.db import connection, is_away, single_statement
 from config.settings import settings
 from models.errors import DomainError, Unavailable
 from models.jobs import claims, running, transitions
@@ -96,15 +96,6 @@ def found_taken(claim: Claim) -> Advanced:
         return Advanced([], claims.taken_after(conn, claim, taker=taker()))
 
 
-def _may_pass(error: Exception) -> bool:
-    """Say whether Postgres may take the same transaction later.
-
-    An attempt to connect that fails invalidates no connection; a deadlock's victim may try again.
-    """
-    away = (OperationalError, InterfaceError, PoolTimeout)
-    return isinstance(error, away) or getattr(error, "connection_invalidated", False)
-
-
 def durably(claim: Claim, run: Callable[[], T]) -> T | None:
     """Run a transaction until Postgres has taken it. None: it had, though the commit raised.
 
@@ -115,7 +106,7 @@ def durably(claim: Claim, run: Callable[[], T]) -> T | None:
         try:
             return run()
         except AWAY as error:
-            if not _may_pass(error) or time.monotonic() > give_up:
+            if not is_away(error) or time.monotonic() > give_up:
                 raise
         time.sleep(random.uniform(0.1, 1.0))  # noqa: S311 — jitter, no secret
         try:

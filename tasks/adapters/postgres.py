@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Row
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 
-from config.db import connection
+from config.db import connection, is_away
 from models.errors import Unavailable
 from tasks.tools import Hit, Passage
 
@@ -27,10 +27,8 @@ def translated() -> Iterator[None]:
     """Say Unavailable for a Postgres that is away or overloaded; a bug of ours stays one."""
     try:
         yield
-    except (OperationalError, InterfaceError, TimeoutError) as error:
-        raise Unavailable("The search store does not answer.") from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
+    except SQLAlchemyError as error:
+        if is_away(error):
             raise Unavailable("The search store does not answer.") from error
         raise
 
