@@ -3,6 +3,8 @@
 
 INSTALL := PYTHON="$(PYTHON)" sh config/local/install.sh
 PY := .venv/bin/python
+# Each process has a Postgres and a Valkey of its own; a Redis that is named is one for all.
+AT_ONCE := $(if $(TEST_REDIS_URL),,--numprocesses auto --maxprocesses 4 --dist loadfile)
 
 demo: # a novel is read in, and one of its characters answers; the stack goes on running
 	@$(INSTALL) base
@@ -21,7 +23,7 @@ test: # lint, types, import contracts, tests; runs beside a stack (more for pyte
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(PY) -m pytest $(PYTEST)
+	$(PY) -m pytest $(AT_ONCE) $(PYTEST)
 
 proof: # the long tests, which `make test` leaves out
 	@$(INSTALL) tests
