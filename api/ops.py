@@ -17,15 +17,14 @@ from models.jobs import nodes
 from pipelines import REGISTRY
 
 router = APIRouter(tags=["operations"])
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 @router.get("/health", responses={200: {"content": {"text/plain": {}}}})
 def health(request: Request) -> Response:
     """The process lives. Checks nothing else."""
     if request.headers.get("accept", "").startswith("text/plain"):
-        return PlainTextResponse("ok", headers=NO_STORE)
-    return JSONResponse({"status": "ok", "service": "longrun"}, headers=NO_STORE)
+        return PlainTextResponse("ok")
+    return JSONResponse({"status": "ok", "service": "longrun"})
 
 
 @router.get("/ready")
@@ -33,7 +32,9 @@ def ready() -> Response:
     """Whether jobs can be taken and run: Postgres, Redis, and workers that know the pipelines."""
     missing = {name: why for name, why in (*_stores(), *_workers()) if why}
     body: dict[str, Any] = {"status": "unavailable" if missing else "ready", "missing": missing}
-    return JSONResponse(body, status_code=503 if missing else 200, headers=NO_STORE)
+    return JSONResponse(
+        body, status_code=503 if missing else 200, headers={"Cache-Control": "no-store"}
+    )
 
 
 def _stores() -> Iterator[tuple[str, str | None]]:
@@ -66,4 +67,4 @@ def _workers() -> Iterator[tuple[str, str | None]]:
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics() -> Response:
     """Figures in Prometheus' text format: the engine's, the products', this process's requests."""
-    return Response(generate_latest(REGISTERED), media_type=CONTENT_TYPE_LATEST, headers=NO_STORE)
+    return Response(generate_latest(REGISTERED), media_type=CONTENT_TYPE_LATEST)
