@@ -19,7 +19,7 @@ from api import (
     schedules,
     webhooks,
 )
-from api.books import cards, conversations, library, messages, replies
+from api.books import cards, conversations, covers, library, messages, replies
 from api.goals import articles, feeds, goals, plans, scheduler, talks, voice
 from api.scenes import users as players
 from api.streams import Hub
@@ -62,7 +62,8 @@ app = Guarded(
 errors.install(app)
 for _router in (
     ops.router, jobs.router, costs.router, schedules.router, webhooks.router,
-    library.router, cards.router, conversations.router, messages.router, replies.router,
+    library.router, cards.router, covers.router, conversations.router, messages.router,
+    replies.router,
     accounts.router, players.auth, players.router,
     dining.accounts, dining.users,
     goals.router, plans.router, feeds.router, talks.router, articles.router,

@@ -139,6 +139,7 @@ class UploadSettings(Group):
     """Limits of incoming files."""
 
     max_bytes: int = 100 * 1024 * 1024
+    max_cover_bytes: int = 5 * 1024 * 1024
     max_body_bytes: int = 4 * 1024 * 1024  # of a request that brings no file
 
 

@@ -60,6 +60,7 @@ class BookPublic(BaseModel):
     job_id: UUID | None
     total_chapters: int
     total_chunks: int
+    has_cover: bool
     created_at: datetime
 
 
@@ -127,6 +128,7 @@ def _public(session: Session, book: Book) -> BookPublic:
     status, error = processing_of(book, job)
     told = book.model_dump(warnings=False)
     told |= {"processing_status": status, "processing_error": error}
+    told["has_cover"] = book.cover_blob is not None
     progress, left = (job.progress, eta_s(job, at=now())) if job else (1.0, None)
     return BookPublic(**told, progress=progress, eta_s=left)
 
@@ -239,6 +241,7 @@ def delete_book(book_id: UUID, session: SessionDep, owner: Owner) -> None:
         forget = ForgetBook(book_id=book.id, versions=book.last_version)
         forget_book.start(session, forget, owner=owner)
     release_blobs(session, owner=owner, purpose=f"book:{book.id}")
+    release_blobs(session, owner=owner, purpose=f"cover:{book.id}")
     session.delete(book)
 
 

@@ -78,6 +78,7 @@ class Book(SQLModel, table=True):
     file_format: FileFormat = Field(
         default=FileFormat.TEXT, sa_column=Column(String, nullable=False, server_default="text")
     )
+    cover_blob: str | None = None  # a JPEG's key in the blob store
     job_id: UUID | None = Field(default=None, foreign_key="job.id", ondelete="SET NULL")
     last_version: int = 0  # the number that the newest reading has taken
     index_version: int = 0  # the live version of the collections; 0: none yet

@@ -6,6 +6,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.pictures import picture
+
 
 @dataclass(frozen=True)
 class Open:
@@ -47,6 +49,7 @@ BOOK: dict[str, Any] = {
     "data": {"title": "A book"},
     "files": {"file": ("book.txt", b"CHAPTER I\n\nGood day.\n")},
 }
+PICTURE: dict[str, Any] = {"files": {"file": ("cover.png", picture())}}
 PROCESS = {"book_id": "{book_id}", "file_url": "https://files.example/a.md", "user_id": "{asker}"}
 SAY = {
     "user_id": "{asker}", "character_id": "{character_id}", "book_id": "{book_id}",
@@ -117,6 +120,9 @@ DECISIONS: dict[str, Decision] = {
     "GET /books/{book_id}": Owned(),
     "DELETE /books/{book_id}": Owned(owner=204),
     "GET /books/{book_id}/characters": Owned(),
+    "PUT /books/{book_id}/cover": Owned(owner=204, send=PICTURE),
+    "GET /books/{book_id}/cover": Owned(owner=404),  # it has none
+    "DELETE /books/{book_id}/cover": Owned(owner=204),
     "GET /characters/{character_id}": Owned(),
     "GET /characters/{character_id}/card": Owned(owner=409),
     "GET /characters/{character_id}/prompt.md": Owned(owner=409),
