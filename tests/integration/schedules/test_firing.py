@@ -298,7 +298,7 @@ def test_the_upkeep_is_scheduled_once_and_runs() -> None:
     assert len(rows) == len(names)
     assert names == {
         "upkeep.prune_jobs", "upkeep.prune_blobs", "upkeep.settle_costs", "books.sweep_indexes",
-        "books.renew_indexes",
+        "books.renew_indexes", "goals.reindex_articles",
     }  # fmt: skip
 
     firing.tick(present() + timedelta(days=2))
