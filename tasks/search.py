@@ -97,6 +97,10 @@ class Keywords(Protocol):
         Raises Unavailable."""
         ...
 
+    def passages(self, collection: str) -> list[Passage]:
+        """Return all passages of a collection, in the order of the text. Raises Unavailable."""
+        ...
+
     def count(self, collection: str) -> int:
         """Return how many passages a collection holds; 0 for a missing one."""
         ...

@@ -170,6 +170,10 @@ class FakeKeywords:
         ]
         return _best([hit for hit in hits if hit.score > 0], top_k)
 
+    def passages(self, collection: str) -> list[Passage]:
+        held = self.collections.get(collection, {}).values()
+        return sorted(held, key=lambda passage: passage.index)
+
     def count(self, collection: str) -> int:
         return len(self.collections.get(collection, {}))
 

@@ -207,6 +207,12 @@ class KeywordsSuite:
         assert keywords.search("c", "pemberley", top_k=1)[0].passage == changed
         assert keywords.search("c", "mud", top_k=1) == []
 
+    def test_all_passages_are_listed_in_the_order_of_the_text(self, keywords: Keywords) -> None:
+        keywords.create("c")
+        keywords.upsert("c", PASSAGES[::-1])
+        assert keywords.passages("c") == sorted(PASSAGES, key=lambda one: one.index)
+        assert keywords.passages("d") == []
+
     def test_collections_do_not_mix(self, keywords: Keywords) -> None:
         keywords.create("c")
         keywords.create("d")

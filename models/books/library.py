@@ -181,11 +181,17 @@ def start_processing(session: Session, book: Book, job_id: UUID) -> None:
     session.flush()
 
 
-def open_version(session: Session, book_id: UUID) -> Book:
-    """Give a reading its own version number, so that it never touches what is live."""
+def lock_book(session: Session, book_id: UUID) -> Book:
+    """Return a book that nobody else changes until the transaction ends. Raises BookNotFound."""
     book = session.exec(select(Book).where(Book.id == book_id).with_for_update()).one_or_none()
     if book is None:
         raise BookNotFound()
+    return book
+
+
+def open_version(session: Session, book_id: UUID) -> Book:
+    """Give a reading its own version number, so that it never touches what is live."""
+    book = lock_book(session, book_id)
     book.last_version += 1
     book.processing_status = ProcessingStatus.PROCESSING
     session.add(book)

@@ -83,6 +83,11 @@ def cut_chunks(edition: Edition, book: BookText, blobs: Blobs, tokenizer: Tokeni
                 )
             )
         ends.append(ChapterEnd(title=chapter.title, last_passage=len(passages) - 1))
+    return keep_chunks(passages, ends, blobs)
+
+
+def keep_chunks(passages: Sequence[Passage], ends: list[ChapterEnd], blobs: Blobs) -> Chunks:
+    """Put the passages into the blob store. Safe to repeat."""
     data = json.dumps([passage.model_dump() for passage in passages]).encode()
     return Chunks(passages=blobs.put(data), count=len(passages), chapters=ends)
 

@@ -8,11 +8,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, Select, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from models.indexes import keyword_passage as table
-from tasks.adapters.postgres import connected, hit_of, values_of
+from tasks.adapters.postgres import connected, hit_of, passage_of, values_of
 from tasks.tools import Hit, Passage
 
 MAX_TERMS = 32  # of one query; each costs a pass over the passages that hold it
@@ -102,6 +102,14 @@ class PgKeywords:
                 return [hit_of(row) for row in conn.execute(RANKED, values | terms)]
             pattern = r"\m(" + "|".join(map(_literally, wanted)) + r")\M"
             return [hit_of(row) for row in conn.execute(COUNTED, values | {"pattern": pattern})]
+
+    def passages(self, collection: str) -> list[Passage]:
+        """Return all passages of a collection, in the order of the text. Raises Unavailable."""
+        held: Select[Any] = select(table.c.id, table.c.place, table.c.text, table.c.meta).where(
+            table.c.collection == collection
+        )
+        with connected() as conn:
+            return [passage_of(row) for row in conn.execute(held.order_by(table.c.place))]
 
     def count(self, collection: str) -> int:
         """Return how many passages a collection holds; 0 for a missing one."""

@@ -175,6 +175,20 @@ class TypesenseKeywords:
                 raise failure(result.get("code", 400), result["error"])
         return results
 
+    def passages(self, collection: str) -> list[Passage]:
+        """Return all passages of a collection, in the order of the text.
+
+        Raises Unavailable, IndexRefused.
+        """
+        documents = self._client.collections[quote(collection, safe="")].documents
+        with translated():
+            try:
+                lines = documents.export({"exclude_fields": "stems"}).splitlines()
+            except ObjectNotFound:
+                return []
+        found = [Passage.model_validate_json(line) for line in lines]
+        return sorted(found, key=lambda passage: passage.index)
+
     def count(self, collection: str) -> int:
         """Return how many passages a collection holds; 0 for a missing one."""
         with translated():

@@ -46,7 +46,9 @@ def values_of(collection: str, passage: Passage) -> dict[str, Any]:
 
 def hit_of(row: Row[Any]) -> Hit:
     """Return the passage and score of a row of `id, place, text, meta, score`."""
-    return Hit(
-        passage=Passage(id=row.id, text=row.text, index=row.place, meta=row.meta),
-        score=row.score,
-    )
+    return Hit(passage=passage_of(row), score=row.score)
+
+
+def passage_of(row: Row[Any]) -> Passage:
+    """Return the passage of a row of `id, place, text, meta`."""
+    return Passage(id=row.id, text=row.text, index=row.place, meta=row.meta)

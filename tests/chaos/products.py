@@ -55,6 +55,12 @@ async def chat(load: Load) -> None:
             await load.ended(job)
 
 
+async def reindex_book(load: Load) -> None:
+    """Index a book again, as the upkeep does once another model is set."""
+    wanted = {"book_id": load.dice.choice(load.made["books"]), "model": "offline/another"}
+    await started("books.reindex_book", SYSTEM_USER_ID, **wanted)(load)
+
+
 async def _reply(load: Load, path: str, message: dict[str, str]) -> UUID | None:
     """Send a message; only the head of the answer is read. None: it was lost on the way."""
     try:
@@ -140,6 +146,9 @@ PRODUCTS: dict[str, Act] = {
     "ingest_articles": started("goals.ingest_articles", OWNER),
     "forget_book": started("books.forget_book", OWNER, versions=2),
     "sweep_indexes": started("books.sweep_indexes", SYSTEM_USER_ID),
+    "reindex_book": reindex_book,
+    "renew_indexes": started("books.renew_indexes", SYSTEM_USER_ID),
+    "reindex_articles": started("goals.reindex_articles", SYSTEM_USER_ID),
     "prune_blobs": started("upkeep.prune_blobs", SYSTEM_USER_ID),
     "prune_jobs": started("upkeep.prune_jobs", SYSTEM_USER_ID),
 }

@@ -296,7 +296,10 @@ def test_the_upkeep_is_scheduled_once_and_runs() -> None:
         rows = keeping.list_schedules(session, owner=SYSTEM_USER_ID, before=None, limit=50)
     names = {row.name for row in rows}
     assert len(rows) == len(names)
-    assert names == {"upkeep.prune_jobs", "upkeep.prune_blobs", "books.sweep_indexes"}
+    assert names == {
+        "upkeep.prune_jobs", "upkeep.prune_blobs", "upkeep.settle_costs", "books.sweep_indexes",
+        "books.renew_indexes", "goals.reindex_articles",
+    }  # fmt: skip
 
     firing.tick(present() + timedelta(days=2))
     drain()
