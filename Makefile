@@ -3,8 +3,9 @@
 
 INSTALL := PYTHON="$(PYTHON)" sh config/local/install.sh
 PY := .venv/bin/python
-# Each process has a Postgres and a Valkey of its own; a Redis that is named is one for all.
-AT_ONCE := $(if $(TEST_REDIS_URL),,--numprocesses auto --maxprocesses 4 --dist loadfile)
+# Each process has a Postgres and a Valkey of its own; a Redis that is named is one for all. Files
+# stay in their order: those with whole stacks are few and long, and come before the many short ones.
+AT_ONCE := $(if $(TEST_REDIS_URL),,-n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder)
 
 demo: # a novel is read in, and one of its characters answers; the stack goes on running
 	@$(INSTALL) base
