@@ -81,6 +81,9 @@ def _check_days(parts: Parts) -> None:
     if dates and not any(abs(day) <= DAYS.get(m, 31) for m, day in product(months, dates)):
         raise InvalidRecurrence("No such day is in these months.")
     found = [DAY.fullmatch(day) for day in _listed(parts, "BYDAY")]
+    own_day = not dates and not found and parts["FREQ"] in ("MONTHLY", "YEARLY")
+    if own_day and DAYS.keys() >= set(months):
+        raise InvalidRecurrence("BYMONTHDAY or BYDAY says which days of these months.")
     if not all(found):
         raise InvalidRecurrence("BYDAY names days such as MO, or 2MO for the second Monday.")
     numbered = any(day and day[1] for day in found)
