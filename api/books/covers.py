@@ -1,40 +1,28 @@
 """Pictures on the front of books."""
 
 import hashlib
-import io
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Response, UploadFile
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from api.books.portraits import redrawn
 from api.deps import UPLOAD, Owner, SessionDep
 from api.dialects import speaking
 from config.blobs import BlobStore
 from config.settings import settings
 from models.blobs import hold_blob, read_blob, release_blobs
 from models.books.library import Book, get_book
-from models.errors import NotFound, Unprocessable
+from models.errors import NotFound
 from models.files import FileTooLarge
 
 router = APIRouter(tags=["books"], **speaking("books"))
-
-KINDS = ("JPEG", "PNG", "WEBP")
-SIDE = 1200  # pixels; what a screen shows of a cover
-MOST_PIXELS = 40_000_000  # a small file may unpack to any size
-QUALITY = 88  # of the JPEG: no difference is seen beyond
 
 
 class NoCover(NotFound):
     """This book has no cover."""
 
     code = "no_cover"
-
-
-class NotAPicture(Unprocessable):
-    """The file is no picture that can be a cover: JPEG, PNG or WebP, of 40 megapixels at most."""
-
-    code = "not_a_picture"
 
 
 @router.put("/books/{book_id}/cover", status_code=204, dependencies=[UPLOAD])
@@ -47,7 +35,7 @@ def set_cover(book_id: UUID, session: SessionDep, owner: Owner, file: UploadFile
     data = file.file.read(settings.upload.max_cover_bytes + 1)
     if len(data) > settings.upload.max_cover_bytes:
         raise FileTooLarge(max_bytes=settings.upload.max_cover_bytes)
-    blob = BlobStore().put(_redrawn(data))
+    blob = BlobStore().put(redrawn(data))
     release_blobs(session, owner=owner, purpose=_purpose(book))
     hold_blob(session, blob, owner=owner, purpose=_purpose(book))
     book.cover_blob = blob.key
@@ -85,18 +73,3 @@ def remove_cover(book_id: UUID, session: SessionDep, owner: Owner) -> None:
 
 def _purpose(book: Book) -> str:
     return f"cover:{book.id}"
-
-
-def _redrawn(data: bytes) -> bytes:
-    """Return a picture as a JPEG that holds nothing but the picture. Raises NotAPicture."""
-    try:
-        with Image.open(io.BytesIO(data), formats=KINDS) as opened:
-            if opened.width * opened.height > MOST_PIXELS:
-                raise NotAPicture()
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise NotAPicture() from None  # Pillow's ways to say that a file is damaged
-    upright.thumbnail((SIDE, SIDE))
-    out = io.BytesIO()
-    upright.save(out, "JPEG", quality=QUALITY)
-    return out.getvalue()

@@ -1,4 +1,4 @@
-"""The picture of a character card: a plain portrait with initials, and the card inside of it."""
+"""Pictures: the portrait of a character card with the card inside of it, and covers of books."""
 
 import base64
 import colorsys
@@ -6,14 +6,41 @@ import hashlib
 import io
 import unicodedata
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
+
+from models.errors import Unprocessable
 
 SIZE = (512, 768)  # what card readers show: 2 to 3
 CARD_CHUNK = "chara"  # where they look for the card, as base64 in a tEXt chunk
 CENTRE, RADIUS = (256, 300), 170
 LINE_CHARS = 24  # of a name in the size below
+KINDS = ("JPEG", "PNG", "WEBP")
+SIDE = 1200  # pixels; what a screen shows of a cover
+MOST_PIXELS = 40_000_000  # a small file may unpack to any size
+QUALITY = 88  # of the JPEG: no difference is seen beyond
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+class NotAPicture(Unprocessable):
+    """The file is no picture that can be a cover: JPEG, PNG or WebP, of 40 megapixels at most."""
+
+    code = "not_a_picture"
+
+
+def redrawn(data: bytes) -> bytes:
+    """Return a picture as a JPEG that holds nothing but the picture. Raises NotAPicture."""
+    try:
+        with Image.open(io.BytesIO(data), formats=KINDS) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise NotAPicture()
+            upright = ImageOps.exif_transpose(opened).convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise NotAPicture() from None  # Pillow's ways to say that a file is damaged
+    upright.thumbnail((SIDE, SIDE))
+    out = io.BytesIO()
+    upright.save(out, "JPEG", quality=QUALITY)
+    return out.getvalue()
 
 
 def portrait(name: str, subtitle: str, card: bytes) -> bytes:

@@ -70,6 +70,8 @@ def _read(ref: UUID, owner: UUID) -> tuple[TalkPublic, bool]:
         talk = get_talk(session, ref, owner=owner)
         job = session.get(Job, talk.job_id) if talk.job_id else None
         busy = job is not None and job.status not in (JobStatus.WAITING, *TERMINAL)
+        if not busy:
+            session.refresh(talk)  # the job may have ended after the conversation was read
         return describe_talk(talk, job), busy
 
 

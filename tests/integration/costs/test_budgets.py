@@ -72,8 +72,10 @@ def test_a_persons_jobs_share_the_budget_while_calls_are_settled_at_once(pay: Pa
     with ThreadPoolExecutor(8) as many:
         total = sum(many.map(spend, range(60)))
     assert spent_by_owner() == {total}
-    assert 900 < total <= 1000
-    assert reserved(jobs[0], 100) is None
+    assert total <= 1000
+    while spend(0):
+        pass
+    assert spent_by_owner() == {930}  # a further 100 would be too much
 
 
 def test_a_job_over_its_budget_fails_and_goes_on_once_it_was_raised(

@@ -46,7 +46,6 @@ def crowded(_postgres_server: None, _valkey_server: None) -> Iterator[list[UUID]
 
 def check(scans: list[Scan], *, most_rows: float = MOST_ROWS) -> None:
     """Fail when a big table was read from end to end, or more of it than `most_rows`."""
-    assert scans
     of_big = [one for one in scans if one.table in BIG]
     wrong = [one for one in of_big if one.kind == "Seq Scan" or one.rows > most_rows]
     assert not wrong, "\n".join(map(str, wrong))
@@ -162,6 +161,7 @@ def test_what_the_engine_asks_often_reads_few_rows(
     with watched() as scans:
         act(job_id)
 
+    assert scans or act is enqueue  # which may have nothing to look up
     check(scans)
 
 
