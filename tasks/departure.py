@@ -64,6 +64,7 @@ class Departure(threading.Thread):
         held_up = bool(state.reserved_requests)
         if held_up:
             self._let_go()
+            self._worker.exitcode = EX_FAILURE  # Celery takes none from a cold shutdown
             state.should_terminate = EX_FAILURE  # type: ignore[assignment]
         else:
             state.should_stop = EX_OK  # type: ignore[assignment]

@@ -54,6 +54,7 @@ def database_url(_postgres_server: None) -> Iterator[str]:
     deps.forget_known()
     publisher.forget_room()
     _database.renew()
+    engine().dispose()  # of connections that were ended with the strays
     yield os.environ["DATABASE_URL"]
     engine().dispose()
 

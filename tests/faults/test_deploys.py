@@ -125,9 +125,9 @@ def test_steps_without_progress_are_taken_from_a_worker_that_leaves(
     for name in ("dawdle", "dawdle_on_cpu"):
         wait_for(partial(runs, job_id, name), 60)
 
-    for queue in ("io", "cpu"):
-        leave(stack, queue)
+    codes = [leave(stack, queue) for queue in ("io", "cpu")]
 
+    assert all(codes), "they did not end in good order"
     assert steps_of(job_id) == {"dawdle": [0], "dawdle_on_cpu": [0]}
     assert not runs(job_id, "dawdle")
     assert not runs(job_id, "dawdle_on_cpu")

@@ -10,7 +10,7 @@ from config.otel import OtelSettings
 from config.settings import settings
 from tests import inline
 from tests.otlp_receiver import Receiver as Collector
-from tests.scripted_model import Served
+from tests.scripted_model import ScriptedModel, Served
 from tests.stack import prepare_owner
 
 
@@ -23,6 +23,17 @@ def owner(database_url: str, redis_url: str) -> None:
 async def client(owner: None) -> AsyncIterator[httpx.AsyncClient]:
     async with inline.api() as opened:
         yield opened
+
+
+@pytest.fixture
+def scripted() -> ScriptedModel:
+    return ScriptedModel(tokens=40)
+
+
+@pytest.fixture
+def served(scripted: ScriptedModel) -> Iterator[Served]:
+    with Served(scripted) as served:
+        yield served
 
 
 @pytest.fixture

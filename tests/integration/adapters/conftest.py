@@ -1,25 +1,14 @@
 """The adapters against what they adapt: a scripted model on loopback, a real Postgres."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from config.settings import LLMSettings, ModelSettings, settings
-from tests.scripted_model import ScriptedModel, Served
+from tests.scripted_model import Served
 
 KEY = "sk-of-the-test-0123456789"
 Configure = Callable[..., None]
-
-
-@pytest.fixture
-def scripted() -> ScriptedModel:
-    return ScriptedModel(tokens=40)
-
-
-@pytest.fixture
-def served(scripted: ScriptedModel) -> Iterator[Served]:
-    with Served(scripted) as served:
-        yield served
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A scripted provider whose models have prices, limits and budgets."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -9,21 +9,10 @@ from config.spending import BudgetsSettings, ProvidersSettings
 from models.costs import budgets as budgets_module
 from models.costs import ledger
 from tasks import buckets
-from tests.scripted_model import ScriptedModel, Served
+from tests.scripted_model import Served
 
 PRICES = ";".join(f"openai/{model}=1/2" for model in ("plain", "mute", "slow", "cut", "limited"))
 Pay = Callable[..., None]
-
-
-@pytest.fixture
-def scripted() -> ScriptedModel:
-    return ScriptedModel(tokens=40)
-
-
-@pytest.fixture
-def served(scripted: ScriptedModel) -> Iterator[Served]:
-    with Served(scripted) as served:
-        yield served
 
 
 @pytest.fixture

@@ -107,6 +107,8 @@ def test_our_own_model_is_free_and_takes_no_trip_to_the_ledger(
     with metered(Call("offline/own-words", "chat", ["Hello"])):
         pass
 
+    assert calls() == []
+
 
 @pytest.mark.parametrize("place", ["reserved", "answered"])
 def test_a_call_whose_worker_died_is_settled_at_its_estimate(

@@ -4,8 +4,9 @@
 """
 
 import os
+from collections import Counter
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
@@ -23,12 +24,14 @@ from sqlalchemy import text
 
 from config.db import connection
 from models.errors import DomainError
+from models.jobs.tables import TERMINAL
 from tests.integration.engine.fated import PIPELINES, WRITING
 from tests.integration.engine.world import World
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "15"))
 STEPS = 40
 LONG_EXAMPLES = 300
+ENDS = {"succeeded", "failed", "cancelled"}  # that must have been seen, or little was looked at
 
 some = st.integers(0, 1000)  # which of those that are there, modulo their number
 fates = st.sampled_from(["succeed", "succeed", "look", "retry", "fail", "hand over"])
@@ -85,6 +88,8 @@ EPOCHS = "SELECT id, epoch, generation FROM step"
 
 class Machine(RuleBasedStateMachine):
     """Does anything that people, workers, the broker and time can do."""
+
+    ends: ClassVar[Counter[str]] = Counter()  # of all jobs that any machine has started
 
     @initialize()
     def begin(self) -> None:
@@ -224,6 +229,7 @@ class Machine(RuleBasedStateMachine):
         try:
             self.world.settle()
             self._check()
+            self.ends.update(self.world.statuses())
         finally:
             self.world.close()
 
@@ -238,7 +244,7 @@ def ready(owner: None) -> None:
         conn.execute(text("CREATE TABLE machine_effect (job_id uuid, name text)"))
 
 
-def _look(examples: int, *phases: Phase) -> None:
+def _look(examples: int, *phases: Phase) -> Counter[str]:
     budget = settings(
         max_examples=examples,
         stateful_step_count=STEPS,
@@ -249,15 +255,18 @@ def _look(examples: int, *phases: Phase) -> None:
         print_blob=False,
         suppress_health_check=list(HealthCheck),
     )
+    Machine.ends.clear()
     run_state_machine_as_test(Machine, settings=budget)
+    return Machine.ends
 
 
 @pytest.mark.timeout(60 + 5 * EXAMPLES)
 def test_in_whatever_order_things_go_wrong_every_job_ends_right(ready: None) -> None:
-    _look(EXAMPLES, Phase.generate)
+    assert TERMINAL >= _look(EXAMPLES, Phase.generate).keys() >= ENDS
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_in_many_more_orders_every_job_ends_right(ready: None) -> None:
-    _look(max(EXAMPLES, LONG_EXAMPLES), Phase.generate, Phase.shrink)
+    ends = _look(max(EXAMPLES, LONG_EXAMPLES), Phase.generate, Phase.shrink)
+    assert TERMINAL >= ends.keys() >= ENDS

@@ -44,11 +44,10 @@ def crowded(_postgres_server: None, _valkey_server: None) -> Iterator[list[UUID]
     engine().dispose()
 
 
-def check(scans: list[Scan], *, most_rows: float = MOST_ROWS) -> None:
-    """Fail when a big table was read from end to end, or more of it than `most_rows`."""
+def too_much(scans: list[Scan], *, most_rows: float = MOST_ROWS) -> list[str]:
+    """Return what read a big table from end to end, or more of it than `most_rows`."""
     of_big = [one for one in scans if one.table in BIG]
-    wrong = [one for one in of_big if one.kind == "Seq Scan" or one.rows > most_rows]
-    assert not wrong, "\n".join(map(str, wrong))
+    return [str(one) for one in of_big if one.kind == "Seq Scan" or one.rows > most_rows]
 
 
 def enqueue(_: UUID) -> None:
@@ -161,8 +160,8 @@ def test_what_the_engine_asks_often_reads_few_rows(
     with watched() as scans:
         act(job_id)
 
-    assert scans or act is enqueue  # which may have nothing to look up
-    check(scans)
+    assert scans
+    assert not too_much(scans)
 
 
 def count_queues() -> None:
@@ -195,4 +194,5 @@ def test_what_counts_live_jobs_does_not_read_those_that_have_ended(
     with watched() as scans:
         act()
 
-    check(scans, most_rows=10 * WAITING)
+    assert scans
+    assert not too_much(scans, most_rows=10 * WAITING)

@@ -214,6 +214,11 @@ class World:
             found = conn.execute(text("SELECT job_id FROM step WHERE status = 'waiting'"))
             return list(found.scalars())
 
+    def statuses(self) -> list[str]:
+        """What every job is at."""
+        with connection() as conn:
+            return list(conn.execute(text("SELECT status FROM job")).scalars())
+
     def unfinished(self) -> list[Any]:
         with connection() as conn:
             return list(
