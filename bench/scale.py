@@ -49,7 +49,7 @@ def _acts(queued: int) -> dict[str, list[float]]:
     """Return how long each act takes, in milliseconds, with so many jobs in the queue."""
     from bench.pipelines import line
     from config.db import connection
-    from models.jobs import dispatch
+    from models.jobs import hints
     from tasks import dispatcher
     from tests.crowd import multiply
 
@@ -61,7 +61,7 @@ def _acts(queued: int) -> dict[str, list[float]]:
     acts: dict[str, Callable[[UUID], object]] = {
         "enqueue a job of four steps": lambda _: start(line, "queued"),
         "claim and complete a step": _carry_out,
-        "choose ten hints": lambda _: _undone(partial(dispatch.take_due, queue="cpu", limit=10)),
+        "choose ten hints": lambda _: _undone(partial(hints.take_due, queue="cpu", limit=10)),
         "dispatcher's look at what is to be repaired": (
             lambda _: dispatcher.repair(trust_silence=True)
         ),

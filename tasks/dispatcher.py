@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from config.db import connection, direct_engine
 from config.redis import announce
 from config.settings import settings
-from models.jobs import dispatch, lifecycle, nodes, transitions, turns
+from models.jobs import dispatch, hints, lifecycle, nodes, transitions, turns
 from models.jobs.claims import Superseded
 from models.jobs.plan import Json
 from tasks import admission, outbox, publisher, tracing
@@ -129,8 +129,8 @@ def publish_due(slots: dict[str, int]) -> None:
     """Publish due steps, as many as the workers' slots can soon take."""
     for queue, limit in publisher.hint_limits(slots).items():
         with connection() as conn:
-            hints = dispatch.take_due(conn, queue, limit)
-        publisher.send(hints)
+            due = hints.take_due(conn, queue, limit)
+        publisher.send(due)
 
 
 def repair(*, trust_silence: bool) -> None:

@@ -13,8 +13,8 @@ from sqlmodel import Session
 from config.redis import announce
 from models.base import now
 from models.costs.budgets import cap_job, cap_of, checked
-from models.jobs import dispatch, lifecycle, running
-from models.jobs.dispatch import Hint
+from models.jobs import hints, lifecycle, running
+from models.jobs.hints import Hint
 from models.jobs.plan import Json, NewStep
 from models.jobs.tables import Job, StepStatus
 from tasks import publisher, tracing
@@ -122,7 +122,7 @@ class Pipeline(Plan):
         published = alone and publisher.reserve(first[0].queue)
         job, rows = lifecycle.insert_job(conn, new, steps, published=published)
         if published:
-            return job, [dispatch.first_hint(rows, self.name, fused=self.fused)]
+            return job, [hints.first_hint(rows, self.name, fused=self.fused)]
         return job, [row["id"] for row in rows if row["status"] is StepStatus.READY]
 
     def parse(self, input: Any) -> BaseModel:

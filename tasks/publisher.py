@@ -21,8 +21,8 @@ from sqlalchemy.exc import DBAPIError
 from config import broker
 from config.db import connection
 from config.settings import settings
-from models.jobs import dispatch, nodes
-from models.jobs.dispatch import Hint
+from models.jobs import dispatch, hints, nodes
+from models.jobs.hints import Hint
 from tasks.celery import app
 
 logger = logging.getLogger(__name__)
@@ -65,10 +65,11 @@ class _Publisher:
             return []
         steps = [one for one in batch if isinstance(one, UUID)]
         with connection() as conn:
-            hints = dispatch.take(conn, steps, self.limits) if steps else []
+            found = hints.take(conn, steps, self.limits) if steps else []
             for name in {one for one in batch if isinstance(one, str)} & self.limits.keys():
-                hints += dispatch.take_due(conn, name, self.limits[name])
-        return hints
+                limit = self.limits[name]
+                found += hints.take_due(conn, name, limit, at_least=limit // HINTS_PER_SLOT)
+        return found
 
     def look(self) -> None:
         """Find out how many hints may be on their way and how many are, at most once a second."""
@@ -136,20 +137,21 @@ def hint_limits(slots: dict[str, int]) -> dict[str, int]:
     return {name: HINTS_PER_SLOT * count for name, count in slots.items()}
 
 
-def send(hints: list[Hint]) -> None:
+def send(marked: list[Hint]) -> None:
     """Send hints that were marked as published; take the mark back if the broker refuses."""
-    if not hints:
+    if not marked:
         return
     sent = 0
     try:
         with _connection() as opened, app.amqp.Producer(opened) as producer:
-            for hint in hints:
+            for hint in marked:
                 _signature(hint).apply_async(producer=producer)
                 sent += 1
     except _broker_failures as error:
-        logger.warning("The broker took %d of %d hints: %s", sent, len(hints), type(error).__name__)
+        what = type(error).__name__
+        logger.warning("The broker took %d of %d hints: %s", sent, len(marked), what)
         with connection() as conn:
-            dispatch.unpublish(conn, [hint.step_id for hint in hints[sent:]])
+            dispatch.unpublish(conn, [hint.step_id for hint in marked[sent:]])
 
 
 _local = threading.local()
@@ -184,7 +186,7 @@ def _one(hint: Hint) -> Any:
         f"{hint.pipeline}.{hint.name}",
         args=(str(hint.job_id), str(hint.step_id), hint.generation),
         immutable=True,
-        task_id=str(dispatch.task_id(hint.step_id, hint.generation)),
+        task_id=str(hints.task_id(hint.step_id, hint.generation)),
         queue=hint.queue,
         priority=broker.priority(
             hint.priority, highest_first=broker.is_rabbitmq(app.conf.broker_url)

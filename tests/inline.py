@@ -7,7 +7,7 @@ import httpx
 
 from api.streams import Hub
 from config.db import connection
-from models.jobs import dispatch
+from models.jobs import hints
 from tasks import admission
 from tasks.pipeline import REGISTRY
 from tasks.runner import carry_out
@@ -19,21 +19,21 @@ QUEUES = ("io", "cpu", "stream", "booknlp")
 def drain(limit: int = 500) -> int:
     """Run all that is due, and all that becomes due by it; return how many hints there were."""
     for done in range(limit):
-        hints = []
+        due: list[hints.Hint] = []
         admission.admit_after("")
         for queue in QUEUES:
             with connection() as conn:
-                hints += dispatch.take_due(conn, queue, 100)
-        if not hints:
+                due += hints.take_due(conn, queue, 100)
+        if not due:
             return done
-        for hint in hints:
+        for hint in due:
             for link in (hint, *hint.then):
                 if not run(link):
                     break
     raise AssertionError("there is no end to it")
 
 
-def run(hint: dispatch.Hint) -> bool:
+def run(hint: hints.Hint) -> bool:
     pipeline = REGISTRY[hint.pipeline]
     spec = pipeline.steps[hint.name]
     return carry_out(pipeline, spec, hint.job_id, hint.step_id, hint.generation)

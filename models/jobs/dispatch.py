@@ -1,41 +1,18 @@
-"""What the dispatcher asks: which steps are due, which hints were lost, whose worker is dead."""
+"""What the dispatcher asks: how much room there is, which hints were lost, whose worker is dead."""
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, any_, func, or_, select, tuple_, update
 
 from config.settings import settings
 from models.base import fixed, seconds
 from models.jobs import turns
-from models.jobs.plan import Json
 from models.jobs.tables import StepStatus, job, node, step
 
 WAKE_CHANNEL = "longrun_due"
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """What a Celery message says: look at this step, in this generation."""
-
-    job_id: UUID
-    step_id: UUID
-    pipeline: str
-    name: str
-    item_key: str
-    queue: str
-    generation: int
-    priority: int
-    then: list["Hint"] = field(default_factory=list)  # the rest of its chain
-
-
-def task_id(step_id: UUID, generation: int) -> UUID:
-    """Return the id of the Celery task that is a step's hint, in one of its generations."""
-    return uuid5(step_id, str(generation))
 
 
 _READY, _RUNNING = fixed(StepStatus.READY), fixed(StepStatus.RUNNING)
@@ -52,107 +29,19 @@ def room(conn: Connection, limits: Mapping[str, int]) -> dict[str, int]:
     return {name: limits[name] - counts.get(name, 0) for name in limits if name not in waiting}
 
 
-def take_due(conn: Connection, queue: str, limit: int) -> list[Hint]:
-    """Mark due steps of a queue as published, until `limit` hints are on their way; return them.
-
-    In the order of `turns`. Steps that somebody else is marking are passed over.
-    """
-    free = limit - _on_their_way(conn, queue, limit)
-    if free <= 0:
-        return []
-    chosen = turns.choose(conn, queue, free)
-    return _mark(conn, chosen) if chosen else []
-
-
-def take(conn: Connection, step_ids: Sequence[UUID], limits: Mapping[str, int]) -> list[Hint]:
-    """Mark due steps of the queues of `step_ids` as published, as far as there is room.
-
-    Others of these queues that have waited for longer come first.
-    `limits`: how many hints may be on their way, by queue; a queue that is missing has no worker.
-    """
-    due = (step.c.status == _READY) & step.c.published_at.is_(None)
-    asked = select(step.c.queue).where(step.c.id.in_(step_ids), due).distinct()
-    queues = sorted(set(conn.execute(asked).scalars()) & limits.keys())
-    return [hint for queue in queues for hint in take_due(conn, queue, limits[queue])]
-
-
-def _on_their_way(conn: Connection, queue: str, limit: int) -> int:
-    some = select(step.c.id).where(_published, step.c.queue == queue).limit(limit).subquery()
-    return int(conn.execute(select(func.count()).select_from(some)).scalar_one())
-
-
-def _mark(conn: Connection, chosen: Sequence[UUID]) -> list[Hint]:
-    marked = conn.execute(
-        update(step)
-        .where(step.c.id.in_(chosen), step.c.job_id == job.c.id)
-        .where(step.c.status == _READY, step.c.published_at.is_(None))
-        .values(published_at=func.clock_timestamp())
-        .returning(
-            step.c.id, step.c.job_id, step.c.name, step.c.item_key, step.c.queue, step.c.chain,
-            step.c.position, step.c.generation, step.c.priority, job.c.pipeline, job.c.fused,
-        )
-    ).all()  # fmt: skip
-    chained = [row for row in marked if row.chain is not None and not row.fused]
-    rest = _rest_of_chains(conn, chained) if chained else {}
-    hints = {row.id: _hint(row, row.pipeline, rest.get(row.id, [])) for row in marked}
-    return [hints[one] for one in chosen if one in hints]
-
-
-def _rest_of_chains(conn: Connection, heads: Sequence[Row[Any]]) -> dict[UUID, list[Hint]]:
-    """Return the steps that follow each head in its chain, by the head's id."""
-    rows = conn.execute(
-        select(step)
-        .where(
-            step.c.job_id.in_([head.job_id for head in heads]),
-            step.c.chain.is_not(None),
-            step.c.status == StepStatus.PENDING,
-        )
-        .order_by(step.c.position)
-    ).all()
-    return {
-        head.id: [
-            _hint(row, head.pipeline, [])
-            for row in rows
-            if (row.job_id, row.chain) == (head.job_id, head.chain) and row.position > head.position
-        ]
-        for head in heads
-    }
-
-
-def first_hint(rows: Sequence[Json], pipeline: str, *, fused: bool) -> Hint:
-    """Return the hint of the one ready step among a job's new rows, with the rest of its chain."""
-    (first,) = [row for row in rows if row["status"] is StepStatus.READY]
-    rest = [
-        _hint(SimpleNamespace(**row), pipeline, [])
-        for row in sorted(rows, key=lambda row: int(row["position"]))
-        if (row["chain"], fused) == (first["chain"], False)
-        and row["position"] > first["position"]
-        and row["chain"] is not None
-    ]
-    return _hint(SimpleNamespace(**first), pipeline, rest)
-
-
-def _hint(row: Any, pipeline: str, then: list[Hint]) -> Hint:
-    return Hint(
-        job_id=row.job_id,
-        step_id=row.id,
-        pipeline=pipeline,
-        name=row.name,
-        item_key=row.item_key,
-        queue=row.queue,
-        generation=row.generation,
-        priority=row.priority,
-        then=then,
-    )
-
-
 def unpublish(conn: Connection, step_ids: Sequence[UUID]) -> None:
     """Take the mark back: the broker did not take the hint."""
     conn.execute(
         update(step)
-        .where(step.c.id.in_(step_ids), step.c.status == _READY)
+        .where(_unlocked(step.c.id.in_(step_ids), step.c.status == _READY))
         .values(published_at=None)
     )
+
+
+def _unlocked(*those: Any) -> Any:
+    """Leave out rows that a transition of their job holds: it locks many, and in its own order."""
+    others = select(step.c.id).where(*those).correlate(None).with_for_update(skip_locked=True)
+    return step.c.id == any_(func.array(others.scalar_subquery()))
 
 
 def forget_lost_hints(conn: Connection, queues: Sequence[str], older_than_s: float) -> int:
@@ -163,9 +52,11 @@ def forget_lost_hints(conn: Connection, queues: Sequence[str], older_than_s: flo
     return conn.execute(
         update(step)
         .where(
-            _published,
-            step.c.queue.in_(queues),
-            step.c.published_at < func.clock_timestamp() - seconds(older_than_s),
+            _unlocked(
+                _published,
+                step.c.queue.in_(queues),
+                step.c.published_at < func.clock_timestamp() - seconds(older_than_s),
+            )
         )
         .values(published_at=None, generation=step.c.generation + 1)
     ).rowcount
@@ -289,7 +180,7 @@ def forget_hints_of_node(conn: Connection, node_id: UUID) -> None:
     )
     conn.execute(
         update(step)
-        .where(_published, handled.correlate(step).exists())
+        .where(_unlocked(_published, handled.correlate(step).exists()))
         .values(published_at=None, generation=step.c.generation + 1)
     )
 

@@ -14,6 +14,7 @@ from sqlalchemy import insert, select, update
 
 from config.db import connection, transaction
 from models.base import new_id, now
+from models.costs.tables import model_call_daily
 from models.jobs.lifecycle import request_cancel
 from models.jobs.tables import job, node, step
 from models.schedules.firing import lateness_s
@@ -59,6 +60,12 @@ def platform(database_url: str, redis_url: str) -> None:
             )
         )  # fmt: skip
         conn.execute(update(step).where(step.c.job_id == job_id).values(published_at=now()))
+        conn.execute(
+            insert(model_call_daily).values(
+                day=now().date(), model="a/b", purpose="chat", calls=1, unpriced=1,
+                prompt_tokens=9, completion_tokens=9, cached_tokens=0, cost_microusd=0,
+            )
+        )  # fmt: skip
 
 
 async def served() -> dict[str, set[str]]:

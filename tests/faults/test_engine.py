@@ -13,8 +13,8 @@ from sqlalchemy import update
 
 from config.db import connection, engine
 from config.local import EmbeddedPostgres, EmbeddedValkey
-from models.jobs import dispatch, lifecycle
-from models.jobs.dispatch import Hint
+from models.jobs import hints, lifecycle
+from models.jobs.hints import Hint
 from models.jobs.streams import entries_after, text_of
 from models.jobs.tables import JobStatus, StepStatus, job, step
 from tasks import publisher
@@ -211,7 +211,7 @@ def test_a_job_past_its_deadline_fails(stack: Stack) -> None:
 def test_hints_are_given_out_in_order_of_priority(stack: Stack) -> None:
     with connection() as conn:
         limits = {"nowhere": 10}
-        assert dispatch.take(conn, [uuid4()], limits) == []
+        assert hints.take(conn, [uuid4()], limits) == []
     many = [start(pipelines.line, Numbers(sleep_s=0.3)) for _ in range(12)]
     urgent = start(pipelines.line, priority=50)
     done: list[UUID] = []

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import update
 
 from config.db import connection, transaction
-from models.jobs import claims, dispatch, lifecycle, transitions
+from models.jobs import claims, dispatch, hints, lifecycle, transitions
 from models.jobs.claims import Claim, Taker
-from models.jobs.dispatch import Hint
+from models.jobs.hints import Hint
 from models.jobs.queries import list_steps
 from models.jobs.tables import JobStatus, StepStatus, job, step
 from tasks import node
@@ -41,7 +41,7 @@ def _stays(owner: None) -> Iterator[None]:
 
 def due(queue: str = "io") -> list[Hint]:
     with connection() as conn:
-        return dispatch.take_due(conn, queue, 100)
+        return hints.take_due(conn, queue, 100)
 
 
 def take(pipeline: Pipeline) -> Claim:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from config.db import connection, engine, transaction
-from models.jobs import dispatch, lifecycle, places
+from models.jobs import hints, lifecycle, places
 from models.jobs.queries import explain, find_job, waiting_figures
 from models.jobs.tables import JobStatus, StepStatus, job, step
 from tasks import admission, dispatcher
@@ -57,7 +57,7 @@ def test_a_second_job_of_a_key_has_no_ready_step_until_the_first_has_ended() -> 
 
     assert under_way(first, second) == [True, False]
     with connection() as conn:
-        (hint,) = dispatch.take_due(conn, "io", 100)
+        (hint,) = hints.take_due(conn, "io", 100)
     run(hint)
     admission.admit_after("")
     assert under_way(first, second) == [True, False]

@@ -14,8 +14,8 @@ from config.db import connection, transaction
 from config.settings import settings
 from models.accounts import provision_user
 from models.base import new_id, seconds
-from models.jobs import dispatch, turns
-from models.jobs.dispatch import Hint
+from models.jobs import dispatch, hints, turns
+from models.jobs.hints import Hint
 from models.jobs.tables import StepStatus, step, turn
 from tests.pipelines import Numbers, halves
 
@@ -46,7 +46,7 @@ def queue_up(owner: UUID, jobs: int, priority: int = 0) -> list[UUID]:
 
 def take(limit: int) -> list[Hint]:
     with connection() as conn:
-        return dispatch.take_due(conn, IO, limit)
+        return hints.take_due(conn, IO, limit)
 
 
 def owners_of(hints: list[Hint]) -> list[UUID]:
@@ -183,9 +183,9 @@ def test_a_step_that_is_asked_for_comes_after_those_that_have_waited() -> None:
     (job_id,) = queue_up(newer, 1)
     with connection() as conn:
         (asked,) = conn.execute(select(step.c.id).where(step.c.job_id == job_id)).scalars()
-        hints = dispatch.take(conn, [asked], {IO: 1})
+        taken = hints.take(conn, [asked], {IO: 1})
 
-    assert owners_of(hints) == [older]
+    assert owners_of(taken) == [older]
 
 
 def test_more_lines_than_are_looked_at_are_all_served(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from config.db import connection
 from config.local import EmbeddedPostgres
-from models.jobs.dispatch import Hint
+from models.jobs.hints import Hint
 from tasks import record
 from tasks.forms import NotReached
 from tests.integration.engine.fated import PIPELINES

@@ -14,9 +14,9 @@ from sqlalchemy import text
 
 from config.db import connection, transaction
 from models.base import new_id
-from models.jobs import dispatch, lifecycle, nodes
+from models.jobs import dispatch, hints, lifecycle, nodes
 from models.jobs.claims import Claim
-from models.jobs.dispatch import Hint
+from models.jobs.hints import Hint
 from models.jobs.tables import Job
 from tasks import dispatcher, node, publisher, runner
 from tasks.pipeline import REGISTRY, Pipeline
@@ -113,7 +113,7 @@ class World:
     def dispatch(self) -> None:
         for name in QUEUES:
             with connection() as conn:
-                self.messages += dispatch.take_due(conn, name, HINTS)
+                self.messages += hints.take_due(conn, name, HINTS)
 
     def repair(self) -> None:
         dispatcher.repair(trust_silence=True)

@@ -13,7 +13,7 @@ import pytest
 
 from config.db import connection
 from config.settings import FlowerSettings, settings
-from models.jobs import dispatch
+from models.jobs import hints
 from tasks import publisher
 from tasks.celery import app
 from tests.pipelines import line
@@ -70,7 +70,7 @@ def tell(flower: httpx.Client, task: Any) -> httpx.Response:
 def test_flower_tells_operators_where_a_task_s_job_is_and_changes_nothing(flower: str) -> None:
     job_id = start(line)
     with connection() as conn:
-        (hint,) = dispatch.take_due(conn, "io", 1)
+        (hint,) = hints.take_due(conn, "io", 1)
     task = publisher._one(hint)
 
     with httpx.Client(base_url=flower, auth=OPERATOR, timeout=30) as operator:

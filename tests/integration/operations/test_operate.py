@@ -14,7 +14,7 @@ from sqlalchemy import insert, update
 from api import operate
 from config.db import connection, transaction
 from models.base import new_id, now
-from models.jobs import dispatch, nodes
+from models.jobs import dispatch, hints, nodes
 from models.jobs.queries import find_job, list_steps, queue_figures
 from models.jobs.tables import JobStatus, StepStatus, job, node, step
 from tasks import publisher
@@ -191,7 +191,7 @@ def test_a_node_that_does_not_exist_cannot_be_drained(run: Run) -> None:
 async def test_a_step_names_the_task_that_is_its_hint(client: httpx.AsyncClient) -> None:
     job_id = start(line)
     with connection() as conn:
-        (hint,) = dispatch.take_due(conn, "io", 1)
+        (hint,) = hints.take_due(conn, "io", 1)
     sent = {link.name: publisher._one(link).options["task_id"] for link in (hint, *hint.then)}
 
     steps = (await client.get(f"/jobs/{job_id}/steps")).json()
