@@ -19,7 +19,7 @@ from tests.pipelines import OWNER
 NOVEL = Path(__file__).parents[1] / "data/novels/DaisyMiller.txt"
 NOVEL_CHARS = 15_000  # a chapter: it is read in again and again
 TOP = 2
-MESSAGES = 3  # of a conversation
+MESSAGES = 5  # of a conversation: enough for a summary of its beginning
 TALK = ("Learn chess", "2 weeks", "I know the rules", "Beat my sister", "Not on Mondays", "Yes!")
 TURNS_AT_MOST = 40
 

@@ -188,6 +188,18 @@ def test_a_step_that_is_asked_for_comes_after_those_that_have_waited() -> None:
     assert owners_of(taken) == [older]
 
 
+def test_a_queue_is_filled_up_by_several_hints_at_a_time() -> None:
+    queue_up(person(), 8)
+    on_their_way = take(4)
+
+    finish(on_their_way[:1])
+    with connection() as conn:
+        assert hints.take_due(conn, IO, 4, at_least=2) == []
+    finish(on_their_way[1:2])
+    with connection() as conn:
+        assert len(hints.take_due(conn, IO, 4, at_least=2)) == 2
+
+
 def test_more_lines_than_are_looked_at_are_all_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "LINES", 3)
     people = [person() for _ in range(10)]

@@ -1,0 +1,57 @@
+"""Hints that nobody took: they are void, and their steps due again."""
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, text, update
+
+from config.db import connection, engine
+from models.base import new_id, seconds
+from models.jobs import dispatch, hints
+from models.jobs.tables import step
+from tests import inline
+from tests.pipelines import halves
+from tests.stack import start
+
+pytestmark = pytest.mark.usefixtures("owner")
+
+
+def published_long_ago(jobs: int) -> list[UUID]:
+    """Start so many jobs; return their steps, whose hints have been on their way for a minute."""
+    for _ in range(jobs):
+        start(halves)
+    with connection() as conn:
+        taken = [hint.step_id for hint in hints.take_due(conn, "io", 100)]
+        conn.execute(update(step).values(published_at=func.now() - seconds(60)))
+    return taken
+
+
+def due() -> set[UUID]:
+    with connection() as conn:
+        query = select(step.c.id).where(step.c.published_at.is_(None), step.c.status == "ready")
+        return set(conn.execute(query).scalars())
+
+
+def test_steps_whose_hints_nobody_took_are_due_again_and_the_old_hints_void() -> None:
+    start(halves)
+    with connection() as conn:
+        (old,) = hints.take_due(conn, "io", 100)
+        conn.execute(update(step).values(published_at=func.now() - seconds(60)))
+        assert dispatch.forget_lost_hints(conn, ["io"], 15) == 1
+
+    assert due() == {old.step_id}
+    assert not inline.run(old)
+    assert inline.drain() > 0
+
+
+def test_hints_are_forgotten_without_waiting_for_who_holds_a_step() -> None:
+    held, free = published_long_ago(2)
+    with engine().connect() as other, connection() as conn:
+        other.execute(select(step.c.id).where(step.c.id == held).with_for_update())
+        conn.execute(text("SET LOCAL lock_timeout = '1s'"))
+
+        assert dispatch.forget_lost_hints(conn, ["io"], 15) == 1
+        dispatch.forget_hints_of_node(conn, new_id())
+        dispatch.unpublish(conn, [held, free])
+
+    assert due() == {free}
