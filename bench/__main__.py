@@ -11,7 +11,7 @@ import time
 from importlib import import_module
 
 from bench.figures import Figure
-from bench.results import RESULTS, render
+from bench.results import render, write
 from bench.servers import ROOT, servers
 
 BENCHMARKS = (
@@ -36,8 +36,8 @@ def main(names: list[str]) -> int:
         sections[name] = [Figure(**one) for one in json.loads(done.stdout.splitlines()[-1])]
         print(f"{render({name: sections[name]})}\n({time.monotonic() - began:.0f} s)", flush=True)
     if not names and not failed:
-        RESULTS.write_text(render(sections, whole=True))
-        print(f"Written to {RESULTS.relative_to(ROOT)}.")
+        write(sections)
+        print("Written to bench/RESULTS.md and README.md.")
     for name in failed:
         print(f"{name} did not run to its end.")
     return 1 if failed else 0

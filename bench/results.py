@@ -10,7 +10,8 @@ import psutil
 from bench.figures import Figure
 from bench.servers import ROOT
 
-RESULTS = ROOT / "bench" / "RESULTS.md"
+RESULTS, README = ROOT / "bench" / "RESULTS.md", ROOT / "README.md"
+BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 HEADER = "| figure | ours | beside | ratio | aimed at | |\n|---|---|---|---|---|---|"
 PACKAGES = ("celery", "fastapi", "sqlalchemy", "psycopg", "litellm", "dbos", "procrastinate")
 
@@ -22,11 +23,20 @@ def render(sections: dict[str, list[Figure]], *, whole: bool = False) -> str:
     return f"{_preface()}\n{table}\n" if whole else table
 
 
-def _row(figure: Figure) -> str:
+def write(sections: dict[str, list[Figure]]) -> None:
+    """Write the page of all figures, and into the README those that aim at something."""
+    RESULTS.write_text(render(sections, whole=True))
+    aimed = [figure for figures in sections.values() for figure in figures if figure.target]
+    table = "\n".join([HEADER, *(_row(figure, short=True) for figure in aimed)])
+    before, rest = README.read_text().split(BEGIN)
+    README.write_text(f"{before}{BEGIN}{table}\n{END}{rest.split(END)[1]}")
+
+
+def _row(figure: Figure, *, short: bool = False) -> str:
     beside = f"{_number(figure.other)} {figure.other_name}" if figure.other is not None else ""
     ratio = f"{figure.ratio:.2f}" if figure.ratio is not None else ""
     verdict = {True: "met", False: "**missed**", None: ""}[figure.met]
-    told = " · ".join(part for part in (verdict, figure.note) if part)
+    told = verdict if short else " · ".join(part for part in (verdict, figure.note) if part)
     ours = f"{_number(figure.ours)} {figure.unit}".strip()
     return f"| {figure.name} | {ours} | {beside} | {ratio} | {figure.target} | {told} |"
 
