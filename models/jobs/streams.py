@@ -8,11 +8,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, exists, func, literal, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Row,
+    Uuid,
+    bindparam,
+    exists,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
+from models.base import one_statement
 from models.jobs.claims import Superseded
-from models.jobs.tables import StepStatus, job, job_event, step, stream_segment
+from models.jobs.tables import StepStatus, step, stream_segment
 
 PER_ATTEMPT = 10**9  # entries that one attempt can have
 
@@ -40,6 +52,36 @@ class Head(NamedTuple):
     error: dict[str, Any] | None
     event_seq: int
     last_entry: int  # that is stored; Redis may be a second ahead
+
+
+# Each follower's page asks for these, and building a statement costs us more than it does Postgres.
+_SEGMENTS = one_statement(
+    """
+SELECT first, entries FROM stream_segment
+WHERE job_id = :job AND last > :n ORDER BY first LIMIT :limit
+""",
+    bindparam("job", type_=Uuid()),
+    bindparam("n", type_=BigInteger()),
+    bindparam("limit", type_=Integer()),
+)
+_EVENTS = one_statement(
+    """
+SELECT seq, type, data, at FROM job_event
+WHERE job_id = :job AND seq > :seq ORDER BY seq LIMIT :limit
+""",
+    bindparam("job", type_=Uuid()),
+    bindparam("seq", type_=Integer()),
+    bindparam("limit", type_=Integer()),
+)
+_HEADS = one_statement(
+    """
+SELECT id, status, finished_at IS NOT NULL, error, event_seq, coalesce((
+    SELECT last FROM stream_segment WHERE job_id = job.id ORDER BY first DESC LIMIT 1
+), 0)
+FROM job WHERE id = ANY(:jobs)
+""",
+    bindparam("jobs", type_=ARRAY(Uuid())),
+)
 
 
 def first_number(epoch: int) -> int:
@@ -95,12 +137,7 @@ def entries_after(
     conn: Connection, job_id: UUID, n: int, *, segments: int | None = None
 ) -> list[Entry]:
     """Return the stored entries with numbers beyond `n`, in order, of so many segments."""
-    rows = conn.execute(
-        select(stream_segment.c.first, stream_segment.c.entries)
-        .where(stream_segment.c.job_id == job_id, stream_segment.c.last > n)
-        .order_by(stream_segment.c.first)
-        .limit(segments)
-    )
+    rows = conn.execute(_SEGMENTS, {"job": job_id, "n": n, "limit": segments})
     return [
         Entry(first + k, kind, data)
         for first, entries in rows
@@ -119,38 +156,12 @@ def events_after(
     conn: Connection, job_id: UUID, seq: int, *, limit: int | None = None
 ) -> list[Row[Any]]:
     """Return the events (seq, type, data, at) with numbers beyond `seq`, in order."""
-    return list(
-        conn.execute(
-            select(job_event.c.seq, job_event.c.type, job_event.c.data, job_event.c.at)
-            .where(job_event.c.job_id == job_id, job_event.c.seq > seq)
-            .order_by(job_event.c.seq)
-            .limit(limit)
-        )
-    )
-
-
-_last_entry = (
-    select(stream_segment.c.last)
-    .where(stream_segment.c.job_id == job.c.id)
-    .order_by(stream_segment.c.first.desc())
-    .limit(1)
-    .correlate(job)
-    .scalar_subquery()
-)
+    return list(conn.execute(_EVENTS, {"job": job_id, "seq": seq, "limit": limit}))
 
 
 def heads(conn: Connection, job_ids: Sequence[UUID]) -> dict[UUID, Head]:
     """Return where the logs of these jobs end; jobs that are gone are absent."""
-    rows = conn.execute(
-        select(
-            job.c.id,
-            job.c.status,
-            job.c.finished_at.is_not(None),
-            job.c.error,
-            job.c.event_seq,
-            func.coalesce(_last_entry, 0),
-        ).where(job.c.id.in_(job_ids))
-    )
+    rows = conn.execute(_HEADS, {"jobs": list(job_ids)})
     return {row[0]: Head(*row[1:]) for row in rows}
 
 
