@@ -176,16 +176,20 @@ class Reader:
         self._prefix = RETRY
 
     def take(self, topic: Topic) -> bytes | None:
-        """Move on in the topic; None where that does not reach back to this reader's place."""
+        """Move on in the topic; None where that does not reach back to this reader's place.
+
+        A reader who has seen the logs in another order passes over what it has. Where its cursor
+        stays the same there is nothing more.
+        """
         if self._place is None or self._place < topic.first:
             self._place = topic.find(self.cursor)
         if self._place is None:
             return None
-        if self._place == topic.count:
-            return b""
-        frames, self._place = topic.take(self._place, self.cursor, self._rendering)
-        reached = topic.cursor_at(self._place)
-        self.cursor = Cursor(max(self.cursor.seq, reached.seq), max(self.cursor.n, reached.n))
+        frames, before = b"", self.cursor
+        while self.cursor == before and self._place < topic.count:
+            frames, self._place = topic.take(self._place, self.cursor, self._rendering)
+            reached = topic.cursor_at(self._place)
+            self.cursor = Cursor(max(before.seq, reached.seq), max(before.n, reached.n))
         return self._opened(frames)
 
     def take_page(self, page: Page) -> bytes:

@@ -1,14 +1,20 @@
 """Numbers, cursors and frames of streams."""
 
+import asyncio
 import json
+import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.streams import ENGINE, Cursor, Ended, Event, InvalidCursor
+from api.streams.logs import Page
+from api.streams.topic import Reader, Topic
 from api.streams.wire import Content, encode
+from models.base import new_id
 from models.jobs.streams import (
     END,
     PER_ATTEMPT,
@@ -118,3 +124,33 @@ def test_text_that_postgres_takes_is_left_as_it_is() -> None:
         assert storable(text) == text
     assert storable("a\0b\ud83dc") == "a\ufffdb\ufffdc"
     assert storable("\ud83d\ude00") == "\U0001f600"
+
+
+async def _no_page(_: UUID, cursor: Cursor) -> Page:
+    raise AssertionError("nobody asked for it")
+
+
+@given(
+    order=st.permutations([*[True] * 4, *[False] * 6]), seq=st.integers(0, 4), n=st.integers(0, 6)
+)
+def test_a_reader_who_saw_the_logs_in_another_order_gets_all_that_it_lacks(
+    order: list[str], seq: int, n: int
+) -> None:
+    """`order`: of events and tokens in the topic; each of the two is in its own order."""
+
+    async def run() -> list[str]:
+        topic = Topic(new_id(), Cursor(), _no_page)
+        events, entries = iter(range(1, 5)), iter(range(1, 7))
+        for kind in order:
+            new = Event(next(events), "e", {}) if kind == "e" else Entry(next(entries), TOKEN, "t")
+            topic._add([new])
+        reader, told, at = Reader(Cursor(seq, n), ENGINE), b"", None
+        while reader.cursor != at:
+            at = reader.cursor
+            told += reader.take(topic) or b""
+        topic.close()
+        return re.findall(r"^event: (\w+)$", told.decode(), re.MULTILINE)
+
+    told = asyncio.run(run())
+    assert told.count("e") == 4 - seq
+    assert told.count("token") == 6 - n
