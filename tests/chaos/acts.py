@@ -84,7 +84,16 @@ async def forked(load: Load) -> None:
     told.raise_for_status()
 
 
+async def keyed(load: Load) -> None:
+    """Jobs that wait for one another."""
+    folder = load.folder / f"keyed-{load.acts['keyed']}"
+    folder.mkdir(exist_ok=True)
+    wishes = {"folder": str(folder), "key": folder.name, "sleep_s": 0.3}
+    for job in [await load.start("tests.keyed", "keyed", **wishes) for _ in range(3)]:
+        await load.ended(job)
+
+
 ENGINE: dict[str, Act] = {
     one.__name__: one
-    for one in (line, fan, tolerant, halves, asking, speaking, cancelled, resumed, forked)
+    for one in (line, fan, tolerant, halves, asking, speaking, cancelled, resumed, forked, keyed)
 }

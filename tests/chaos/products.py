@@ -61,6 +61,17 @@ async def reindex_book(load: Load) -> None:
     await started("books.reindex_book", SYSTEM_USER_ID, **wanted)(load)
 
 
+async def rewrite_persona(load: Load) -> None:
+    """Write a persona anew from its analysis."""
+    book = load.dice.choice(load.made["books"])
+    cast = (await load.ask("GET", f"/books/{book}/characters")).json()["characters"]
+    answer = await load.ask("POST", f"/characters/{cast[0]['id']}/persona", json={})
+    if answer.status_code == 202:
+        job_id = UUID(answer.json()["id"])
+        load.know(job_id, "persona")
+        await load.ended(job_id)
+
+
 async def _reply(load: Load, path: str, message: dict[str, str]) -> UUID | None:
     """Send a message; only the head of the answer is read. None: it was lost on the way."""
     try:
@@ -147,8 +158,11 @@ PRODUCTS: dict[str, Act] = {
     "forget_book": started("books.forget_book", OWNER, versions=2),
     "sweep_indexes": started("books.sweep_indexes", SYSTEM_USER_ID),
     "reindex_book": reindex_book,
+    "rewrite_persona": rewrite_persona,
     "renew_indexes": started("books.renew_indexes", SYSTEM_USER_ID),
     "reindex_articles": started("goals.reindex_articles", SYSTEM_USER_ID),
+    "paired": started("tests.paired", OWNER, key="pair", sleep_s=0.2),
+    "keyed_each": started("tests.keyed_each", OWNER, items=[{"key": "a"}, {"key": "b"}]),
     "prune_blobs": started("upkeep.prune_blobs", SYSTEM_USER_ID),
     "prune_jobs": started("upkeep.prune_jobs", SYSTEM_USER_ID),
 }
