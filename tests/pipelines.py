@@ -332,6 +332,7 @@ paired = Pipeline(
     work,
     rest,
     input=Keyed,
+    startable=True,
     concurrency=Concurrency(key=lambda numbers: numbers.key and f"{numbers.key}!", limit=2),
 )
 
@@ -348,6 +349,7 @@ keyed_each = Pipeline(
     "tests.keyed_each",
     each(double_one, over=KeyedItems, items="items", key="key"),
     input=KeyedItems,
+    startable=True,
     concurrency=Concurrency(key=lambda _: "all"),
 )
 

@@ -88,9 +88,10 @@ async def keyed(load: Load) -> None:
     """Jobs that wait for one another."""
     folder = load.folder / f"keyed-{load.acts['keyed']}"
     folder.mkdir(exist_ok=True)
-    wishes = {"folder": str(folder), "key": folder.name, "sleep_s": 0.3}
-    for job in [await load.start("tests.keyed", "keyed", **wishes) for _ in range(3)]:
-        await load.ended(job)
+    for pipeline in ("tests.keyed", "tests.paired", "tests.keyed", "tests.paired"):
+        await load.start(pipeline, "keyed", folder=str(folder), key=folder.name, sleep_s=0.3)
+    items = [{"key": f"n{k}", "value": k} for k in range(3)]
+    await load.ended(await load.start("tests.keyed_each", "keyed", items=items))
 
 
 ENGINE: dict[str, Act] = {

@@ -184,6 +184,8 @@ class Run:
         if not people.done():
             self.load.problems.append(f"people wait in vain: {self._still()}")
             people.cancel()
+        else:
+            people.result()  # raises what has driven them away
         if await quiet.settle(SETTLE_S, self._note) is None:
             return None
         return time.monotonic() - began
