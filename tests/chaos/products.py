@@ -169,4 +169,5 @@ PRODUCTS: dict[str, Act] = {
     "reindex_articles": started("goals.reindex_articles", SYSTEM_USER_ID),
     "prune_blobs": started("upkeep.prune_blobs", SYSTEM_USER_ID),
     "prune_jobs": started("upkeep.prune_jobs", SYSTEM_USER_ID),
+    "settle_costs": started("upkeep.settle_costs", SYSTEM_USER_ID),
 }
