@@ -25,6 +25,7 @@ from tasks import admission, outbox, publisher, tracing
 
 logger = logging.getLogger(__name__)
 
+AGAIN_S = 4.0  # a hint of a step that was taken before, and that nobody took, is sent again
 WEBHOOKS_EVERY_S = 1.0
 TRACES_EVERY_S = 1.0
 TURNS_EVERY_S = 3600.0
@@ -208,4 +209,5 @@ def _resend_lost_hints(slots: dict[str, int]) -> None:
     with connection() as conn:
         running = dispatch.running_counts(conn)
         free = [queue for queue, count in slots.items() if running.get(queue, 0) < count]
-        dispatch.forget_lost_hints(conn, free, settings.engine.unclaimed_s)
+        unclaimed_s = settings.engine.unclaimed_s
+        dispatch.forget_lost_hints(conn, free, unclaimed_s, again_s=min(unclaimed_s, AGAIN_S))

@@ -54,8 +54,10 @@ class _Publisher:
                 batch.append(self.waiting.get_nowait())
             try:
                 send([one for one in batch if isinstance(one, Hint)])
-                self.look()
+                looked = self.look()
                 send(self.take([one for one in batch if not isinstance(one, Hint)]))
+                if looked:
+                    self.measure()  # now that what was asked for does not wait any more
             except DBAPIError:
                 logger.warning("Postgres is away; the dispatcher will send %d hints", len(batch))
 
@@ -71,14 +73,19 @@ class _Publisher:
                 found += hints.take_due(conn, name, limit, at_least=limit // HINTS_PER_SLOT)
         return found
 
-    def look(self) -> None:
-        """Find out how many hints may be on their way and how many are, at most once a second."""
+    def look(self) -> bool:
+        """Find out how many hints may be on their way, unless that was done within the second."""
         if time.monotonic() - self.read_at < _LOOK_EVERY_S:
-            return
+            return False
         self.read_at = time.monotonic()
         with connection() as conn:
             live = nodes.live_nodes(conn, within_s=settings.engine.dead_after_s)
             self.limits = hint_limits(nodes.slots(live))
+        return True
+
+    def measure(self) -> None:
+        """Find out how many more hints may be on their way without anybody being passed over."""
+        with connection() as conn:
             self.room = dispatch.room(conn, self.limits)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, any_, func, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, any_, case, func, or_, select, tuple_, update
 
 from config.settings import settings
 from models.base import fixed, seconds
@@ -44,18 +44,23 @@ def _unlocked(*those: Any) -> Any:
     return step.c.id == any_(func.array(others.scalar_subquery()))
 
 
-def forget_lost_hints(conn: Connection, queues: Sequence[str], older_than_s: float) -> int:
+def forget_lost_hints(
+    conn: Connection, queues: Sequence[str], older_than_s: float, *, again_s: float
+) -> int:
     """Make steps due again whose hint nobody took although its queue has free slots.
 
+    Those that somebody has had before after `again_s` already: a host that is cut off may be handed
+    a hint by the broker, which does not know yet, but no second one.
     The generation moves on, so that a hint that turns up late after all is void.
     """
+    wait_s = case((step.c.epoch > 0, again_s), else_=older_than_s)
     return conn.execute(
         update(step)
         .where(
             _unlocked(
                 _published,
                 step.c.queue.in_(queues),
-                step.c.published_at < func.clock_timestamp() - seconds(older_than_s),
+                step.c.published_at < func.clock_timestamp() - seconds(wait_s),
             )
         )
         .values(published_at=None, generation=step.c.generation + 1)

@@ -7,11 +7,12 @@ from sqlalchemy import func, select, text, update
 
 from config.db import connection, engine
 from models.base import new_id, seconds
-from models.jobs import dispatch, hints
+from models.jobs import dispatch, hints, nodes
 from models.jobs.tables import step
+from tasks import publisher
 from tests import inline
 from tests.pipelines import halves
-from tests.stack import start
+from tests.stack import start, wait_for
 
 pytestmark = pytest.mark.usefixtures("owner")
 
@@ -37,7 +38,7 @@ def test_steps_whose_hints_nobody_took_are_due_again_and_the_old_hints_void() ->
     with connection() as conn:
         (old,) = hints.take_due(conn, "io", 100)
         conn.execute(update(step).values(published_at=func.now() - seconds(60)))
-        assert dispatch.forget_lost_hints(conn, ["io"], 15) == 1
+        assert dispatch.forget_lost_hints(conn, ["io"], 15, again_s=4) == 1
 
     assert due() == {old.step_id}
     assert not inline.run(old)
@@ -50,8 +51,31 @@ def test_hints_are_forgotten_without_waiting_for_who_holds_a_step() -> None:
         other.execute(select(step.c.id).where(step.c.id == held).with_for_update())
         conn.execute(text("SET LOCAL lock_timeout = '1s'"))
 
-        assert dispatch.forget_lost_hints(conn, ["io"], 15) == 1
+        assert dispatch.forget_lost_hints(conn, ["io"], 15, again_s=4) == 1
         dispatch.forget_hints_of_node(conn, new_id())
         dispatch.unpublish(conn, [held, free])
 
     assert due() == {free}
+
+
+def test_a_step_that_somebody_had_before_is_hinted_at_again_sooner() -> None:
+    known, _ = published_long_ago(2)
+    with connection() as conn:
+        conn.execute(update(step).values(published_at=func.now() - seconds(6)))
+        conn.execute(update(step).where(step.c.id == known).values(epoch=1))
+
+        assert dispatch.forget_lost_hints(conn, ["io"], 15, again_s=4) == 1
+
+    assert due() == {known}
+
+
+def test_there_is_room_again_once_what_was_asked_for_is_on_its_way() -> None:
+    slots = {"slots": {"io": 4}, "fingerprints": {}, "draining": False}
+    with connection() as conn:
+        nodes.beat(conn, {"id": new_id(), "hostname": "h", "pid": 1, **slots}, lease_s=20)
+    assert not publisher.reserve("io")  # nobody has looked yet
+
+    start(halves)
+
+    wait_for(lambda: publisher.reserve("io"), 10)
+    assert due() == set()

@@ -118,7 +118,7 @@ class World:
     def repair(self) -> None:
         dispatcher.repair(trust_silence=True)
         with connection() as conn:
-            dispatch.forget_lost_hints(conn, QUEUES, 15)
+            dispatch.forget_lost_hints(conn, QUEUES, 15, again_s=4)
 
     # -- workers
 
