@@ -21,6 +21,7 @@ from models.accounts import provision_user
 from models.jobs import nodes
 from models.jobs.queries import describe, get_job
 from models.jobs.tables import TERMINAL
+from tasks import publisher
 from tests import pipelines
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +50,7 @@ def fresh_database() -> None:
     with psycopg.connect(server, autocommit=True) as conn:
         conn.execute(f'DROP DATABASE IF EXISTS "{url.database}" WITH (FORCE)')
         conn.execute(f'CREATE DATABASE "{url.database}" TEMPLATE "{url.database}_template"')
+    publisher.forget_room()
 
 
 class Stack:
