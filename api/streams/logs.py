@@ -87,7 +87,7 @@ def find_start(job_id: UUID, cursor: Cursor) -> Start | None:
         )
     if foreign:
         cursor = Cursor()
-    elif head.finished and cursor.covers(Cursor(head.event_seq, head.last_entry)):
+    elif head.finished and cursor.covers(Cursor(head.event_seq, head.last_entry).behind_the_end()):
         return None
     return Start(cursor, head.event_seq)
 

@@ -200,9 +200,12 @@ class Reader:
         return self._opened(frames)
 
     def last_frame(self, end: Ended) -> bytes:
-        """Return the frame that ends the stream."""
-        lines = self._rendering.ended(end)
-        return self._opened(f"id: {self.cursor.seq}-{self.cursor.n}\n{lines}".encode())
+        """Return the frame that ends the stream, under an id of its own.
+
+        Who has everything but this frame comes back for it.
+        """
+        seq, n = self.cursor.behind_the_end()
+        return self._opened(f"id: {seq}-{n}\n{self._rendering.ended(end)}".encode())
 
     def _opened(self, frames: bytes) -> bytes:
         if not frames:

@@ -41,6 +41,13 @@ class Cursor(NamedTuple):
             return Cursor(max(self.seq, content.seq), self.n)
         return Cursor(self.seq, max(self.n, content.n))
 
+    def behind_the_end(self) -> "Cursor":
+        """Return the cursor of who has read to here and then the end.
+
+        No entry has its number: another attempt, if the job is resumed, begins far beyond it.
+        """
+        return Cursor(self.seq, self.n + 1)
+
     def covers(self, other: "Cursor") -> bool:
         """Say whether this reader has everything that the other one has."""
         return self.seq >= other.seq and self.n >= other.n
