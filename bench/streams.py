@@ -82,7 +82,7 @@ async def stream(port: int, job_id: str, last_id: str) -> AsyncGenerator[bytes, 
     incoming, outgoing = await asyncio.open_connection("127.0.0.1", port, limit=2**22)
     try:
         outgoing.write(
-            f"GET /jobs/{job_id}/events?after={last_id} HTTP/1.1\r\nHost: bench\r\n"
+            f"GET /jobs/{job_id}/events?after={last_id} HTTP/1.1\r\nHost: localhost\r\n"
             "Connection: close\r\n\r\n".encode()
         )
         status = await incoming.readline()
