@@ -186,7 +186,10 @@ def webhooks_were_told(inbox: Inbox) -> Check:
 
 
 def model_calls_are_paid_once(model: CountingModel) -> Check:
-    """A reply is asked for at most once per attempt, a plan's week once more than that."""
+    """A reply is asked for at most once per attempt, a plan's week once more than that.
+
+    Each has been, unless it succeeded without its model: a plan that fell back says so.
+    """
     replies = query(r"""
         SELECT substring(job.input->>'message' FROM 'mark-[0-9a-f]{12}') AS mark,
             sum(step.epoch) AS allowed, bool_or(step.status = 'succeeded') AS done
@@ -194,7 +197,10 @@ def model_calls_are_paid_once(model: CountingModel) -> Check:
         WHERE pipeline = 'books.chat' GROUP BY 1""")
     plans = query(r"""
         SELECT substring(goal.title FROM 'mark-[0-9a-f]{12}') AS mark,
-            sum(3 + step.epoch - 1) AS allowed, bool_or(step.status = 'succeeded') AS done
+            sum(3 + step.epoch - 1) AS allowed,
+            bool_or(step.status = 'succeeded' AND EXISTS (
+                SELECT FROM goal_plan_version AS version
+                WHERE version.goal_id = goal.id AND version.source <> 'fallback')) AS done
         FROM goal JOIN job ON job.pipeline = 'goals.plan'
             AND job.input->>'goal_id' = goal.id::text
         JOIN step ON step.job_id = job.id AND step.name = 'draft' GROUP BY 1""")
