@@ -85,12 +85,21 @@ class Plan:
 
     def sources(self, spec: Spec) -> set[Type]:
         """Return the types of earlier steps' outputs that a step is carried out from."""
-        wanted = {type_ for type_ in spec.needs.values() if type_ in self.producers}
-        return wanted | ({spec.each.over} - {self.input} if spec.each else set())
+        return self.asked(spec) | ({spec.each.over} - {self.input} if spec.each else set())
+
+    def asked(self, spec: Spec) -> set[Type]:
+        """Return the types of earlier steps' outputs that a step is given whole."""
+        return {type_ for type_ in spec.needs.values() if type_ in self.producers}
+
+    def over(self, spec: Spec) -> tuple[str, str] | None:
+        """Return the step whose output has the list that an `each` runs over, and the list."""
+        if spec.each is None or spec.each.over is self.input:
+            return None
+        return self.producers[spec.each.over].name, spec.each.items
 
     def singles(self, spec: Spec) -> list[str]:
-        """Return the names of the steps behind `sources`, but for those that are an `each`."""
-        producers = [self.producers[source] for source in self.sources(spec)]
+        """Return the names of the steps behind `asked`, but for those that are an `each`."""
+        producers = [self.producers[source] for source in self.asked(spec)]
         return [one.name for one in producers if not one.each]
 
     def parsed(self, outputs: dict[str, Json]) -> dict[Type, Any]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, TypeAdapter
 from sqlalchemy.exc import DBAPIError
 
-from config.db import connection
+from config.db import single_statement
 from config.redis import announce
 from config.settings import settings
 from models.jobs import running
@@ -110,7 +110,7 @@ class Attempt:
             return
         self._checked = at
         try:
-            with connection() as conn:
+            with single_statement() as conn:
                 stop = running.should_stop(conn, self.claim, idle_s=self._idle_s)
         except DBAPIError:
             return  # Postgres is away; the step may as well go on meanwhile
@@ -131,7 +131,7 @@ class Attempt:
         if draining.is_set() and done < total:
             raise HandedOver
         try:
-            with connection() as conn:
+            with single_statement() as conn:
                 stop = running.report_progress(
                     conn, self.claim, done, total, message, idle_s=self._idle_s
                 )
@@ -169,7 +169,7 @@ class Checkpoint:
     def save(self, state: BaseModel) -> None:
         """Keep `state` from now on. A step that is to stop ends here."""
         self._state = state.model_dump(mode="json")
-        with connection() as conn:
+        with single_statement() as conn:
             running.save_checkpoint(conn, self._attempt.claim, self._state)
         self._attempt.check()
 

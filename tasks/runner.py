@@ -23,7 +23,7 @@ from models.jobs import claims, dispatch, running
 from models.jobs.claims import Advanced, Claim, Superseded
 from models.jobs.tables import StepStatus
 from tasks import publisher, tracing
-from tasks.declaration import Kind, Spec, item_type
+from tasks.declaration import Each, Kind, Spec, item_type
 from tasks.failpoints import failpoint
 from tasks.pipeline import Pipeline
 from tasks.progress import (
@@ -104,6 +104,7 @@ def _claim(
                 fingerprint=pipeline.fingerprint,
                 taker=taker(),
                 needs=pipeline.singles(spec),
+                over=pipeline.over(spec),
             )
     except DBAPIError as error:
         if error.connection_invalidated:
@@ -183,16 +184,22 @@ def _arguments(
         Tokens: tokens,
     }
     known.update(pipeline.parsed(claim.outputs))
-    missing = [source for source in pipeline.sources(spec) if source not in known]
+    missing = [source for source in pipeline.asked(spec) if source not in known]
     if missing:
         with connection() as conn:
             known.update(pipeline.load(conn, claim.job_id, missing))
     made.update(known)
     if spec.each:
-        items = getattr(made[spec.each.over], spec.each.items)
-        made[item_type(spec.each)] = items[claim.item_index]
+        made[item_type(spec.each)] = _item(spec.each, claim, made)
     made.update({tool: TOOLS[tool].provide() for tool in spec.needs.values() if tool in TOOLS})
     return {name: made[type_] for name, type_ in spec.needs.items() if type_ is not Session}
+
+
+def _item(each: Each, claim: Claim, made: dict[Any, Any]) -> BaseModel:
+    if claim.item is not None:
+        return item_type(each).model_validate(claim.item)
+    items: list[BaseModel] = getattr(made[each.over], each.items)  # of the pipeline's input
+    return items[claim.item_index]
 
 
 def _checked(spec: Spec, output: BaseModel) -> BaseModel:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, literal_column, select
 
 from models.jobs.plan import Json, Opened
-from models.jobs.statements import ADVANCE, CLAIM
+from models.jobs.statements import ADVANCE, ADVANCE_BESIDE, CLAIM
 from models.jobs.tables import StepStatus, step
 
 
@@ -40,6 +40,7 @@ class Claim:
     checkpoint: Json | None
     answer: Json | None
     outputs: dict[str, Json]  # of earlier steps, as far as they were asked for
+    item: Json | None = None  # of an `each`, where `over` was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +62,24 @@ def claim(
     fingerprint: str,
     taker: Taker,
     needs: Sequence[str] = (),
+    over: tuple[str, str] | None = None,
 ) -> Claim | None:
     """Take the step for one attempt, or return None and change nothing.
 
-    `needs` names earlier steps, none of them an `each`, whose outputs come along.
+    `needs` names earlier steps, none of them an `each`, whose outputs come along. `over` names the
+    one whose output has the list that an `each` runs over, and the list: of that only the item.
     None: it is done, taken, superseded, cancelled, or of another version of the pipeline.
     """
     which = {"job": job_id, "step": step_id, "generation": generation, "fingerprint": fingerprint}
-    row = conn.execute(CLAIM, which | {"needs": list(needs)} | _values(taker)).one_or_none()
+    source, items = over or (None, "")
+    asked = {"needs": list(needs), "over": source, "items": items}
+    row = conn.execute(CLAIM, which | asked | _values(taker)).one_or_none()
     return None if row is None else _claimed(job_id, *row)
 
 
-def _claimed(job_id: UUID, started: Json, taken: Json, outputs: dict[str, Json] | None) -> Claim:
+def _claimed(
+    job_id: UUID, started: Json, taken: Json, outputs: dict[str, Json] | None, item: Json | None
+) -> Claim:
     return Claim(
         job_id=job_id,
         owner_id=UUID(started["owner_id"]),
@@ -82,6 +89,7 @@ def _claimed(job_id: UUID, started: Json, taken: Json, outputs: dict[str, Json] 
         parts=started["parts"],
         traceparent=started["traceparent"],
         outputs=outputs or {},
+        item=item,
         **_of_step(taken),
     )
 
@@ -99,15 +107,17 @@ def advance(
 ) -> Advanced | None:
     """Record a step's success and open the next of its chain, or end the job, in one statement.
 
-    With `take` the next step is taken at once by the same worker. None, with nothing changed, when
-    it is not as simple as that: `transitions.complete` then says what is.
+    A step that runs beside others opens nothing while another of them is active. With `take` the
+    next step is taken at once by the same worker. None, with nothing changed, when it is not as
+    simple as that: `transitions.complete` then says what is.
     """
-    if held.chain is None:
-        return None
     where = {"job": held.job_id, "step": held.step_id, "epoch": held.epoch}
-    place = {"position": held.position, "chain": held.chain}
-    what = {"output": output, "take": take}
-    row = conn.execute(ADVANCE, where | place | what | _values(taker)).one_or_none()
+    done = where | {"position": held.position, "output": output}
+    if held.chain is None:
+        beside = conn.execute(ADVANCE_BESIDE, done).one_or_none()
+        return None if beside is None else Advanced([], None)
+    ahead = {"chain": held.chain, "take": take}
+    row = conn.execute(ADVANCE, done | ahead | _values(taker)).one_or_none()
     return None if row is None else _advanced(held, row[0], take=take)
 
 

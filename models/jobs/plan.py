@@ -9,10 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Row,
+    Uuid,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
-from models.base import new_id
-from models.jobs.tables import JobStatus, StepStatus, job, job_event, step
+from models.base import new_id, one_statement
+from models.jobs.tables import ACTIVE_SIBLING, JobStatus, StepStatus, job, job_event, step
 
 Json = dict[str, Any]
 
@@ -105,6 +117,16 @@ _open_steps = (
 )
 
 _log = insert(job_event)
+_mark_waiting = one_statement(
+    f"""
+UPDATE job SET status = 'waiting' WHERE id = :job AND status = 'running' AND (
+    SELECT id FROM step WHERE job_id = :job AND position = :position AND {ACTIVE_SIBLING}
+    ORDER BY item_index DESC LIMIT 1
+) IS NULL
+""",  # noqa: S608 — the condition is ours
+    bindparam("job", type_=Uuid()),
+    bindparam("position", type_=Integer()),
+)
 _siblings = (
     select(step.c.status, step.c.optional, func.count())
     .where(step.c.job_id == bindparam("b_job"), step.c.position == bindparam("b_position"))
@@ -125,16 +147,9 @@ def log(conn: Connection, job_id: UUID, seq: int, kind: str, data: Json) -> None
     conn.execute(_log, {"job_id": job_id, "seq": seq, "type": kind, "data": data})
 
 
-def mark_waiting(conn: Connection, job_id: UUID) -> None:
+def mark_waiting(conn: Connection, job_id: UUID, position: int) -> None:
     """Call the job `waiting` if nothing of it can go on without a person."""
-    active = select(step.c.id).where(
-        step.c.job_id == job_id, step.c.status.in_((StepStatus.READY, StepStatus.RUNNING))
-    )
-    conn.execute(
-        update(job)
-        .where(job.c.id == job_id, job.c.status == JobStatus.RUNNING, ~active.exists())
-        .values(status=JobStatus.WAITING)
-    )
+    conn.execute(_mark_waiting, {"job": job_id, "position": position})
 
 
 def settle(
@@ -155,7 +170,7 @@ def settle(
     total, still_open = sum(counts.values()), sum(counts[status] for status in OPEN)
     if still_open:
         _move_bar(conn, job_id, (position + (total - still_open) / total) / locked.parts)
-        mark_waiting(conn, job_id)
+        mark_waiting(conn, job_id, position)
         return []
     if locked.cancel_requested_at is not None or counts[StepStatus.CANCELLED]:
         finish_stopped(conn, job_id, locked.error)

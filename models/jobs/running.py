@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from models.base import seconds
 from models.jobs.claims import Claim, Superseded, Taker
-from models.jobs.plan import Json, lock_job, log, place
+from models.jobs.plan import Json, place
+from models.jobs.statements import PROGRESS
 from models.jobs.tables import StepStatus, job, step
 
 
@@ -30,17 +31,14 @@ def report_progress(
     fraction = min(1.0, done / total) if total > 0 else 0.0
     alone = held.chain is not None
     bar = (held.position + fraction) / held.parts if alone else 0.0
-    locked = lock_job(conn, held.job_id, progress=bar)
     told: Json = {"done": done, "total": total, "message": message}
-    changed = conn.execute(
-        update(step)
-        .where(_mine(held))
-        .values(progress=told, idle_deadline=func.clock_timestamp() + seconds(idle_s))
-    )
-    if locked is None or changed.rowcount == 0:
+    where = {"job": held.job_id, "step": held.step_id, "epoch": held.epoch, "place": place(held)}
+    stop: bool | None = conn.execute(
+        PROGRESS, where | {"told": told, "bar": bar, "idle_s": idle_s}
+    ).scalar_one_or_none()
+    if stop is None:
         raise Superseded
-    log(conn, held.job_id, locked.event_seq, "step.progress", place(held) | told)
-    return locked.cancel_requested_at is not None
+    return stop
 
 
 def should_stop(conn: Connection, held: Claim, *, idle_s: float) -> bool:

@@ -1,12 +1,20 @@
-"""The text of the two statements that every step pays for; `claims` sends them.
+"""The text of the statements that every step pays for; `claims` and `running` send them.
 
-Each is one round trip. Both lock the job's row before any step's row, as all transitions do.
+Each is one round trip. All lock the job's row before any step's row, as all transitions do.
 """
 
 from sqlalchemy import BigInteger, Boolean, Float, Integer, String, Uuid, bindparam
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from models.base import one_statement
+from models.jobs.tables import ACTIVE_SIBLING
+
+# Siblings are counted for the job's bar with each of so many first events, then at times only: what
+# an item costs may not grow with their number.
+COUNT_ALWAYS = 256
+COUNT_EVERY = 16
+
+ENDED = "('succeeded', 'failed', 'cancelled')"
 
 CLAIM = one_statement(
     """
@@ -41,11 +49,18 @@ WITH live AS MATERIALIZED (
 )
 SELECT to_jsonb(started), to_jsonb(taken), (
     SELECT jsonb_object_agg(step.name, step.output) FROM step
-    WHERE step.job_id = taken.job_id AND step.name = ANY(:needs) AND step.status = 'succeeded'
+    WHERE step.job_id = taken.job_id AND step.position < taken.position AND step.item_key = ''
+        AND step.name = ANY(:needs) AND step.status = 'succeeded'
+), (
+    SELECT step.output -> :items -> taken.item_index FROM step
+    WHERE step.job_id = taken.job_id AND step.position < taken.position AND step.item_key = ''
+        AND step.name = :over AND step.status = 'succeeded'
 )
 FROM taken, started
 """,
     bindparam("needs", type_=ARRAY(String())),
+    bindparam("over", type_=String()),
+    bindparam("items", type_=String()),
     bindparam("job", type_=Uuid()),
     bindparam("step", type_=Uuid()),
     bindparam("node", type_=Uuid()),
@@ -129,5 +144,82 @@ SELECT to_jsonb(opened) FROM moved LEFT JOIN opened ON true
     bindparam("take", type_=Boolean()),
     bindparam("output", type_=JSONB()),
     bindparam("lease_s", type_=Float()),
+    bindparam("idle_s", type_=Float()),
+)
+
+# Only while a sibling is active. That one was when this statement began; it still is if the job has
+# not moved until its row was locked, which every end of a sibling does.
+ADVANCE_BESIDE = one_statement(
+    f"""
+WITH ahead AS MATERIALIZED (
+    SELECT id, parts FROM job
+    WHERE id = :job AND cancel_requested_at IS NULL
+        AND event_seq = (SELECT seen.event_seq FROM job AS seen WHERE seen.id = :job)
+        AND (
+            SELECT id FROM step
+            WHERE job_id = :job AND position = :position AND {ACTIVE_SIBLING} AND id <> :step
+            ORDER BY item_index DESC LIMIT 1
+        ) IS NOT NULL
+    FOR NO KEY UPDATE
+), done AS (
+    UPDATE step SET
+        status = 'succeeded', output = :output, error = NULL, lease_until = NULL,
+        idle_deadline = NULL, finished_at = clock_timestamp()
+    FROM ahead
+    WHERE step.id = :step AND step.epoch = :epoch AND step.status = 'running'
+    RETURNING step.job_id, step.name, step.item_key
+), moved AS (
+    UPDATE job SET
+        event_seq = event_seq + 1,
+        progress = CASE
+            WHEN event_seq > {COUNT_ALWAYS} AND event_seq % {COUNT_EVERY} <> 0 THEN progress
+            ELSE (:position + (
+                SELECT (1.0 + count(*) FILTER (WHERE status IN {ENDED})) / count(*)
+                FROM step WHERE job_id = :job AND position = :position
+            )) / ahead.parts END
+    FROM ahead, done WHERE job.id = ahead.id
+    RETURNING job.id, job.event_seq
+), told AS (
+    INSERT INTO job_event (job_id, seq, type, data)
+    SELECT moved.id, moved.event_seq, 'step.succeeded',
+        jsonb_strip_nulls(jsonb_build_object('step', done.name, 'item', nullif(done.item_key, '')))
+    FROM moved, done
+)
+SELECT event_seq FROM moved
+""",  # noqa: S608 — the conditions are ours
+    bindparam("job", type_=Uuid()),
+    bindparam("step", type_=Uuid()),
+    bindparam("epoch", type_=BigInteger()),
+    bindparam("position", type_=Integer()),
+    bindparam("output", type_=JSONB()),
+)
+
+PROGRESS = one_statement(
+    """
+WITH mine AS MATERIALIZED (
+    SELECT id FROM job WHERE id = :job FOR NO KEY UPDATE
+), changed AS (
+    UPDATE step SET
+        progress = :told,
+        idle_deadline = clock_timestamp() + make_interval(secs => :idle_s)
+    FROM mine
+    WHERE step.id = :step AND step.epoch = :epoch AND step.status = 'running'
+    RETURNING step.job_id
+), moved AS (
+    UPDATE job SET event_seq = event_seq + 1, progress = greatest(progress, :bar)
+    FROM changed WHERE job.id = changed.job_id
+    RETURNING job.id, job.event_seq, job.cancel_requested_at
+), told AS (
+    INSERT INTO job_event (job_id, seq, type, data)
+    SELECT id, event_seq, 'step.progress', :place || :told FROM moved
+)
+SELECT cancel_requested_at IS NOT NULL FROM moved
+""",
+    bindparam("job", type_=Uuid()),
+    bindparam("step", type_=Uuid()),
+    bindparam("epoch", type_=BigInteger()),
+    bindparam("told", type_=JSONB()),
+    bindparam("place", type_=JSONB()),
+    bindparam("bar", type_=Float()),
     bindparam("idle_s", type_=Float()),
 )

@@ -67,6 +67,11 @@ def _any_of(values: Iterable[StrEnum]) -> str:
     return f"ANY ('{{{','.join(values)}}}'::varchar[])"
 
 
+ACTIVE_SIBLING = (  # of steps that run side by side: it goes on without a person
+    f"chain IS NULL AND status = {_any_of((StepStatus.READY, StepStatus.RUNNING))}"
+)
+
+
 def _json(*, nullable: bool = True) -> Any:
     return Column(JSONB(none_as_null=True), nullable=nullable)
 
@@ -181,6 +186,13 @@ class Step(SQLModel, table=True):
             postgresql_where=text("status = 'ready' AND published_at IS NOT NULL"),
         ),
         Index("ix_step_running", "node", postgresql_where=text("status = 'running'")),
+        Index(
+            "ix_step_active",
+            "job_id",
+            "position",
+            "item_index",
+            postgresql_where=text(ACTIVE_SIBLING),
+        ),
     )
 
     id: UUID = Field(default_factory=new_id, primary_key=True)

@@ -202,7 +202,7 @@ def wait_for_answer(conn: Connection, held: Claim, question: Json) -> None:
     if locked is None or changed.rowcount == 0:
         raise Superseded
     log(conn, held.job_id, locked.event_seq, "step.waiting", place(held) | {"question": question})
-    mark_waiting(conn, held.job_id)
+    mark_waiting(conn, held.job_id, held.position)
 
 
 def release(
