@@ -16,6 +16,8 @@ COUNT_EVERY = 16
 
 ENDED = "('succeeded', 'failed', 'cancelled')"
 
+# `@>`, not `= ANY`, which Postgres takes for nothing where the list is empty: it would plan the whole
+# statement anew each time.
 CLAIM = one_statement(
     """
 WITH live AS MATERIALIZED (
@@ -50,7 +52,7 @@ WITH live AS MATERIALIZED (
 SELECT to_jsonb(started), to_jsonb(taken), (
     SELECT jsonb_object_agg(step.name, step.output) FROM step
     WHERE step.job_id = taken.job_id AND step.position < taken.position AND step.item_key = ''
-        AND step.name = ANY(:needs) AND step.status = 'succeeded'
+        AND :needs @> ARRAY[step.name] AND step.status = 'succeeded'
 ), (
     SELECT step.output -> :items -> taken.item_index FROM step
     WHERE step.job_id = taken.job_id AND step.position < taken.position AND step.item_key = ''

@@ -22,6 +22,7 @@ ENDED, WAITING = 2_400, 400  # jobs: enough for Postgres to prefer an index
 BIG = {"job", "step", "job_event", "stream_segment", "idempotency"}
 MOST_ROWS = 250  # that one look may read of a big table: a few pages' worth, whatever there is
 SLOTS = {"io": 8, "cpu": 2, "stream": 8}
+TRIED = 5  # times that Postgres plans a statement with its values before it compares
 
 
 @pytest.fixture(scope="module")
@@ -196,3 +197,18 @@ def test_what_counts_live_jobs_does_not_read_those_that_have_ended(
 
     assert scans
     assert not too_much(scans, most_rows=10 * WAITING)
+
+
+def test_what_every_step_pays_for_is_planned_once(crowded: list[UUID]) -> None:
+    """Postgres plans a statement anew each time if that seems cheaper with what is in it."""
+    engine().dispose()
+    for job_id in crowded[-12:]:
+        assert run_to_its_end(job_id) == "succeeded"
+
+    told = text(
+        "SELECT statement, custom_plans FROM pg_prepared_statements WHERE generic_plans > 0"
+    )
+    with connection() as conn:
+        planned = {row.statement[:12]: row.custom_plans for row in conn.execute(told)}
+    assert planned["WITH live AS"] <= TRIED
+    assert planned["WITH ahead A"] <= TRIED
