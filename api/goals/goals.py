@@ -1,6 +1,5 @@
 """Goals: made, listed, changed and ended."""
 
-from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -41,16 +40,17 @@ def create_goal(
 ) -> GoalCreated:
     """Set a goal. Its plan comes by itself: `plan_json` of the goal, or its stream meanwhile."""
     said = body.model_dump(mode="json", exclude={"user_id"}, exclude_unset=True)
+    made: list[Goal] = []
+
+    def start() -> Job:
+        made.append(new_goal(session, body, owner=owner))
+        return begin(session, made[0])
+
     with transaction() as session:
-        start = partial(_start, session, body, owner)
         job = once.start(session, start, owner=owner, said=said)
-        goal = get_goal(session, UUID(job.input["goal_id"]), owner=owner)
+        goal = made[0] if made else get_goal(session, UUID(job.input["goal_id"]), owner=owner)
     response.headers.update({"Location": f"/goals/{goal.id}", "X-Job-Id": str(job.id)})
     return GoalCreated(**goal.model_dump(warnings=False), user_id=goal.user_ref)
-
-
-def _start(session: Session, body: GoalCreate, owner: UUID) -> Job:
-    return begin(session, new_goal(session, body, owner=owner))
 
 
 @router.get("")

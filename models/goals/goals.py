@@ -175,7 +175,7 @@ def _waiting(session: Session, owner: UUID) -> int | None:
 
 def get_goal(session: Session, goal_id: UUID, *, owner: UUID, lock: bool = False) -> Goal:
     """Return the owner's goal. Raises GoalNotFound, also for somebody else's."""
-    goal = session.get(Goal, goal_id, with_for_update=lock)
+    goal = session.get(Goal, goal_id, with_for_update=lock or None)  # False asks again
     if goal is None or goal.owner_id != owner:
         raise GoalNotFound()
     return goal

@@ -16,8 +16,8 @@ COUNT_EVERY = 16
 
 ENDED = "('succeeded', 'failed', 'cancelled')"
 
-# `@>`, not `= ANY`, which Postgres takes for nothing where the list is empty: it would plan the whole
-# statement anew each time.
+# `@>`, not `= ANY`: with an empty list Postgres takes that for free, and plans the whole statement
+# anew each time.
 CLAIM = one_statement(
     """
 WITH live AS MATERIALIZED (
