@@ -38,7 +38,9 @@ class Bars:
                 self.tasks[row["name"]] = progress.add_task(row["name"], total=1, unit="")
 
     def _plan(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.client.get(f"/jobs/{self.job_id}/steps").json()
+        rows: list[dict[str, Any]] = self.client.get(
+            f"/jobs/{self.job_id}/steps", params={"output": "false"}
+        ).json()
         return rows
 
     def show(self, kind: str, told: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
@@ -35,6 +36,7 @@ from pipelines import REGISTRY, get_pipeline, get_startable, tell_after_commit
 router = APIRouter(tags=["jobs"], **speaking("engine"))
 
 MAX_WAIT_S = 60.0
+MAX_STEPS = 1_000
 
 
 class JobPage(BaseModel):
@@ -182,10 +184,22 @@ async def read_job(
 
 
 @router.get("/jobs/{job_id}/steps")
-def read_steps(job_id: str, session: SessionDep, owner: Owner) -> list[StepPublic]:
-    """The job's plan and how far each step is."""
+def read_steps(
+    job_id: str,
+    session: SessionDep,
+    owner: Owner,
+    response: Response,
+    limit: Annotated[int, Query(ge=1, le=MAX_STEPS, description="How many at most.")] = MAX_STEPS,
+    after: Annotated[UUID | None, Query(description="The last step of the page before.")] = None,
+    output: Annotated[bool, Query(description="With what the steps have returned.")] = True,
+) -> list[StepPublic]:
+    """The job's plan and how far each step is. `Link` says where more is (RFC 8288)."""
     job = get_job(session, job_id, owner=owner)
-    return [describe_step(row) for row in list_steps(session, job.id)]
+    rows = list_steps(session, job.id, after=after, limit=limit, outputs=output)
+    if len(rows) == limit:
+        more = urlencode({"after": rows[-1].id, "limit": limit, "output": str(output).lower()})
+        response.headers["Link"] = f'<?{more}>; rel="next"'
+    return [describe_step(row, output=output) for row in rows]
 
 
 def _stream_of(job_id: str, owner: UUID | None, token: str | None) -> tuple[UUID, UUID]:

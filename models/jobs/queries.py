@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, func, or_, text
+from sqlalchemy import Connection, Row, func, or_, text, tuple_
+from sqlalchemy.orm import defer
 from sqlmodel import Session, select
 
 from config.settings import settings
@@ -118,8 +119,7 @@ def describe(session: Session, found: Job) -> JobPublic:
     if found.status == JobStatus.SUCCEEDED_DEGRADED:
         told.degraded = [
             {"step": row.name, "item": row.item_key, "error": row.error}
-            for row in list_steps(session, found.id)
-            if row.status == StepStatus.FAILED
+            for row in _failed_steps(session.connection(), found.id)
         ]
     return told
 
@@ -154,20 +154,41 @@ def job_output(conn: Connection, job_id: UUID) -> dict[str, Any] | None:
     return output
 
 
-def list_steps(session: Session, job_id: UUID) -> list[Step]:
-    """Return the plan of a job, in order."""
-    query = select(Step).where(Step.job_id == job_id)
-    return list(session.exec(query.order_by(Step.position, Step.name, Step.item_index)))  # type: ignore[arg-type]
+_IN_ORDER = (step.c.position, step.c.name, step.c.item_index, step.c.id)
 
 
-def describe_step(row: Step) -> StepPublic:
+def _failed_steps(conn: Connection, job_id: UUID) -> list[Row[Any]]:
+    failed = (step.c.job_id == job_id) & (step.c.status == StepStatus.FAILED)
+    query = select(step.c.name, step.c.item_key, step.c.error).where(failed)
+    return list(conn.execute(query.order_by(*_IN_ORDER)))
+
+
+def list_steps(
+    session: Session,
+    job_id: UUID,
+    *,
+    after: UUID | None = None,
+    limit: int | None = None,
+    outputs: bool = True,
+) -> list[Step]:
+    """Return the plan of a job, in order: all of it, or what follows the step `after`.
+
+    Without `outputs`, which may be large, those are not read, and may not be asked for.
+    """
+    query = select(Step).where(Step.job_id == job_id).order_by(*_IN_ORDER).limit(limit)
+    if after is not None:
+        last = select(*_IN_ORDER).where(step.c.job_id == job_id, step.c.id == after)
+        query = query.where(tuple_(*_IN_ORDER) > last.scalar_subquery())
+    if not outputs:
+        query = query.options(defer(Step.output, raiseload=True))  # type: ignore[arg-type]
+    return list(session.exec(query))
+
+
+def describe_step(row: Step, *, output: bool = True) -> StepPublic:
     """Return a step as its job's owner sees it."""
+    made = {"item", "retry_at", "task_id", "flower_url"} | (set() if output else {"output"})
     return StepPublic(
-        **{
-            name: getattr(row, name)
-            for name in StepPublic.model_fields
-            if name not in ("item", "retry_at", "task_id", "flower_url")
-        },
+        **{name: getattr(row, name) for name in StepPublic.model_fields if name not in made},
         item=row.item_key,
         task_id=task_id(row.id, row.generation),
         flower_url=flower_url(task_id(row.id, row.generation)),
