@@ -42,7 +42,9 @@ def main() -> int:
     if asked.command in SAVING:
         if len(asked.words) != 1:
             parser.error(f"{asked.command} needs a folder")
-        return commands.save(stack, asked.command, Path(asked.words[0]))
+        from config.local import saving  # brings the database and the blobs with it
+
+        return saving.save(stack, asked.command, Path(asked.words[0]))
     code: int = getattr(commands, asked.command)(stack)
     return code
 

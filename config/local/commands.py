@@ -5,15 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-import psycopg
-
-from config.blobs import BlobStore
-from config.db import libpq_url
-from config.local.backup import BackupFailed, back_up, restore
 from config.local.lock import Running
 from config.local.processes import STOP_GRACE_S, STORE_STOP_GRACE_S
 from config.local.server import ServerFailed
@@ -36,10 +29,10 @@ def up(stack: Stack) -> int:
     try:
         return _run(stack)
     except KeyboardInterrupt:
-        _say("Stopping ...")
+        say("Stopping ...")
         return 0
     except (CannotStart, ServerFailed) as error:
-        _say(str(error))
+        say(str(error))
         return 1
     finally:
         _stop(stack)
@@ -50,7 +43,7 @@ def _run(stack: Stack) -> int:
     stack.start()
     running = stack.running.model_copy(update={"ready": True})
     stack.lock.tell(running)
-    _say(
+    say(
         f"Ready after {time.monotonic() - began:.1f} s. One Ctrl-C stops all of it.\n"
         f"  API docs  {running.url}/docs\n"
         f"  Flower    {running.flower_url}\n"
@@ -58,7 +51,7 @@ def _run(stack: Stack) -> int:
     )
     while stack.processes.alive:
         time.sleep(POLL_S)
-    _say(f"The supervisor has ended; see {stack.processes.logs / 'supervisord.log'}.")
+    say(f"The supervisor has ended; see {stack.processes.logs / 'supervisord.log'}.")
     return 1
 
 
@@ -66,7 +59,7 @@ def _stop(stack: Stack) -> None:
     try:
         stack.stop()
     except KeyboardInterrupt:
-        _say("Killing ...")
+        say("Killing ...")
         stack.kill()
     stack.lock.drop()
 
@@ -77,7 +70,7 @@ def detach(stack: Stack) -> int:
     try:
         while not ((holder := stack.lock.holder()) and holder.ready):
             if holder is None and (child is None or child.poll() is not None):
-                _say(_log(stack).read_text().strip())
+                say(_log(stack).read_text().strip())
                 return 1
             time.sleep(POLL_S)
     except KeyboardInterrupt:
@@ -89,7 +82,7 @@ def detach(stack: Stack) -> int:
 
 def _start_apart(stack: Stack) -> subprocess.Popen[bytes]:
     """Start `up` as a process of its own that outlives this one and its terminal."""
-    _say("Starting the stack in the background ...")
+    say("Starting the stack in the background ...")
     with _log(stack).open("wb") as output:
         return subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", "config.local", "up", "--root", str(stack.root)],
@@ -110,16 +103,16 @@ def down(stack: Stack) -> int:
     holder = stack.lock.holder()
     if holder is None:
         left = stack.reap()
-        _say(f"Ended {left} processes of a killed stack." if left else "Nothing was running.")
+        say(f"Ended {left} processes of a killed stack." if left else "Nothing was running.")
         return 0
     os.kill(holder.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_GRACE_S + STORE_STOP_GRACE_S
     while stack.lock.holder() is not None:
         if time.monotonic() > deadline:
-            _say(f"Process {holder.pid} does not stop; see {stack.processes.logs}.")
+            say(f"Process {holder.pid} does not stop; see {stack.processes.logs}.")
             return 1
         time.sleep(POLL_S)
-    _say("Stopped.")
+    say("Stopped.")
     return 0
 
 
@@ -138,43 +131,10 @@ def demo(stack: Stack) -> int:
 def ask(stack: Stack, module: str, words: list[str]) -> int:
     """Run one of the API's commands for the stack that runs."""
     if stack.lock.holder() is None:
-        _say("The stack does not run; start it with: make up")
+        say("The stack does not run; start it with: make up")
         return 1
     command = [sys.executable, "-m", module, *words]
     return subprocess.run(command, cwd=ROOT, env=stack.environment, check=False).returncode  # noqa: S603 - our own command
-
-
-def save(stack: Stack, command: str, folder: Path) -> int:
-    """Back the stack that runs up into a folder, or restore one that does not run from it."""
-    embedded = stack.postgres in stack.stores
-    configured = stack.settings.database
-    url = libpq_url(configured.direct_url or configured.url or stack.postgres.url)
-    try:
-        if command == "backup":
-            if embedded and stack.lock.holder() is None:
-                raise BackupFailed("The stack does not run; start it with: make up")
-            made = back_up(url, BlobStore(), folder)
-        else:
-            with _alone(stack) if embedded else nullcontext():
-                made = restore(url, BlobStore(), folder)
-    except (BackupFailed, CannotStart, ServerFailed, psycopg.OperationalError) as error:
-        _say(str(error))
-        return 1
-    _say(f"{command}: {sum(made.rows.values())} rows and {made.blobs} blobs in {folder}")
-    return 0
-
-
-@contextmanager
-def _alone(stack: Stack) -> Iterator[None]:
-    """Have the embedded Postgres up, and nothing else of the stack."""
-    if not stack.lock.take(stack.running):
-        raise CannotStart("The stack runs: stop it with: make down")
-    try:
-        stack.postgres.start()
-        yield
-    finally:
-        stack.postgres.stop()
-        stack.lock.drop()
 
 
 def _running(stack: Stack) -> Running:
@@ -183,9 +143,10 @@ def _running(stack: Stack) -> Running:
 
 def _say_running(stack: Stack) -> None:
     running = _running(stack)
-    _say(f"Longrun runs already (pid {running.pid}): {running.url}/docs; stop it with: make down")
+    say(f"Longrun runs already (pid {running.pid}): {running.url}/docs; stop it with: make down")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tell the person at the terminal."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
