@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Row, any_, case, func, or_, select, tuple_, u
 from config.settings import settings
 from models.base import fixed, seconds
 from models.jobs import turns
-from models.jobs.tables import StepStatus, job, node, step
+from models.jobs.bookkeeping import node
+from models.jobs.tables import StepStatus, job, step
 
 WAKE_CHANNEL = "longrun_due"
 

@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
 from models.errors import Conflict, Unprocessable
-from models.jobs.tables import Idempotency, Job, idempotency
+from models.jobs.bookkeeping import Idempotency, idempotency
+from models.jobs.tables import Job
 
 
 class KeyInUse(Conflict):

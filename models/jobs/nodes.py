@@ -17,7 +17,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from models.base import fixed, seconds
-from models.jobs.tables import StepStatus, node, step
+from models.jobs.bookkeeping import node
+from models.jobs.tables import StepStatus, step
 
 # Namespaces of advisory locks: the first key of `pg_advisory_lock(int, int)`.
 NODE_LOCK = 0x4C52_0001

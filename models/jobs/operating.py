@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Row, case, func, select
 
 from models.base import seconds
-from models.jobs.tables import JobStatus, StepStatus, job, job_event, node, step
+from models.jobs.bookkeeping import node
+from models.jobs.tables import JobStatus, StepStatus, job, job_event, step
 
 LISTED = 200  # rows of one question: what a person can read
 

@@ -14,9 +14,10 @@ from config.settings import settings
 from models.base import fixed
 from models.errors import NotFound
 from models.jobs import places
+from models.jobs.bookkeeping import job_daily
 from models.jobs.hints import task_id
 from models.jobs.operating import ready_since
-from models.jobs.tables import Job, JobStatus, Step, StepStatus, job, job_daily, step
+from models.jobs.tables import Job, JobStatus, Step, StepStatus, job, step
 from models.jobs.waiting import Waiting, WaitingReason, why_waiting
 
 

@@ -6,7 +6,8 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from config.settings import settings
 from models.base import new_id, now
-from models.jobs.tables import idempotency, job, job_daily, step
+from models.jobs.bookkeeping import idempotency, job_daily
+from models.jobs.tables import job, step
 
 BATCH = 500  # jobs in one transaction: short locks
 BATCHES_AT_ONCE = 200  # of one run of the upkeep; what is left is for the next

@@ -1,11 +1,11 @@
-"""The tables of the engine. In Postgres alone lies the truth about a job.
+"""The tables of jobs. In Postgres alone lies the truth about a job.
 
 A *job* is one execution of a pipeline; its *step* rows are its plan. An *event* is one line of the
-job's log; a *stream segment* holds the model tokens it has streamed. A *node* is a worker process.
+job's log; a *stream segment* holds the model tokens it has streamed.
 """
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
@@ -229,15 +229,6 @@ class Step(SQLModel, table=True):
     finished_at: datetime | None = timestamp(nullable=True)
 
 
-class Turn(SQLModel, table=True):
-    """When a step of an owner and a priority was last chosen while others waited, by queue."""
-
-    queue: str = Field(primary_key=True)
-    owner_id: UUID = Field(primary_key=True)
-    priority: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
-    served_at: datetime = timestamp()
-
-
 class JobEvent(SQLModel, table=True):
     """One line of a job's log. Numbers are dense from 1."""
 
@@ -264,50 +255,8 @@ class StreamSegment(SQLModel, table=True):
     entries: list[list[str]] = Field(sa_column=_json(nullable=False))  # [kind, data] each
 
 
-class Idempotency(SQLModel, table=True):
-    """Which job a client's key has started."""
-
-    owner_id: UUID = Field(primary_key=True, foreign_key="user.id", ondelete="CASCADE")
-    route: str = Field(primary_key=True)
-    key: str = Field(primary_key=True)
-    request_hash: str
-    job_id: UUID = Field(foreign_key="job.id", ondelete="CASCADE", index=True)
-    created_at: datetime = timestamp(default_now=True)
-
-
-class Node(SQLModel, table=True):
-    """A worker's main process, what it serves and what it knows."""
-
-    id: UUID = Field(primary_key=True)
-    hostname: str
-    pid: int
-    slots: dict[str, int] = Field(sa_column=_json(nullable=False))  # queue -> concurrent steps
-    fingerprints: dict[str, str] = Field(sa_column=_json(nullable=False))  # pipeline -> declaration
-    draining: bool = False
-    started_at: datetime = timestamp(default_now=True)
-    beat_at: datetime = timestamp(default_now=True)
-
-
-class JobDaily(SQLModel, table=True):
-    """What pruned jobs amounted to, so that counters never fall. Rows are only added."""
-
-    __tablename__ = "job_daily"
-
-    id: UUID = Field(default_factory=new_id, primary_key=True)
-    day: date
-    pipeline: str
-    status: str
-    jobs: int
-    steps: int
-    attempts: int
-
-
 # The same tables, for Core statements.
 job = cast(Table, Job.__table__)  # type: ignore[attr-defined]
 step = cast(Table, Step.__table__)  # type: ignore[attr-defined]
-turn = cast(Table, Turn.__table__)  # type: ignore[attr-defined]
 job_event = cast(Table, JobEvent.__table__)  # type: ignore[attr-defined]
 stream_segment = cast(Table, StreamSegment.__table__)  # type: ignore[attr-defined]
-idempotency = cast(Table, Idempotency.__table__)  # type: ignore[attr-defined]
-node = cast(Table, Node.__table__)  # type: ignore[attr-defined]
-job_daily = cast(Table, JobDaily.__table__)  # type: ignore[attr-defined]

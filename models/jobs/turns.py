@@ -24,7 +24,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from config.settings import settings
 from models.base import one_statement, seconds
-from models.jobs.tables import NOBODY, turn
+from models.jobs.bookkeeping import turn
+from models.jobs.tables import NOBODY
 
 LINES = 50  # looked at in one go, a few ms; where more wait, the next begins after the last
 REMEMBERED_S = 86_400.0  # nobody's first step waits longer without a turn

@@ -18,7 +18,7 @@ from models.books import library, messages, preferences, sessions  # noqa: F401
 from models.costs import tables as costs  # noqa: F401
 from models.goals import rhythm, voice  # noqa: F401
 from models.goals import tables as goals  # noqa: F401
-from models.jobs import tables  # noqa: F401
+from models.jobs import bookkeeping, tables  # noqa: F401
 from models.scenes import users  # noqa: F401
 from models.schedules import tables as schedules  # noqa: F401
 from models.webhooks import tables as webhooks  # noqa: F401

@@ -15,8 +15,9 @@ from sqlalchemy import insert, select, update
 from config.db import connection, transaction
 from models.base import new_id, now
 from models.costs.tables import model_call_daily
+from models.jobs.bookkeeping import node
 from models.jobs.lifecycle import request_cancel
-from models.jobs.tables import job, node, step
+from models.jobs.tables import job, step
 from models.schedules.firing import lateness_s
 from models.schedules.keeping import keep_schedule
 from models.schedules.tables import Schedule, ScheduleCreate

@@ -10,7 +10,8 @@ from sqlalchemy import make_url, text
 
 from config.db import connection, engine
 from config.local import EmbeddedPostgres, EmbeddedValkey
-from models.jobs.tables import JobStatus, StepStatus, node, step
+from models.jobs.bookkeeping import node
+from models.jobs.tables import JobStatus, StepStatus, step
 from tests import pipelines
 from tests.hosts import Hosts, Relay, pids_of, why_not
 from tests.pipelines import Numbers

@@ -15,8 +15,9 @@ from config.settings import settings
 from models.accounts import provision_user
 from models.base import new_id, seconds
 from models.jobs import dispatch, hints, turns
+from models.jobs.bookkeeping import turn
 from models.jobs.hints import Hint
-from models.jobs.tables import StepStatus, step, turn
+from models.jobs.tables import StepStatus, step
 from tests.pipelines import Numbers, halves
 
 IO = "io"

@@ -15,8 +15,9 @@ from api import operate
 from config.db import connection, transaction
 from models.base import new_id, now
 from models.jobs import dispatch, hints, nodes
+from models.jobs.bookkeeping import node
 from models.jobs.queries import find_job, list_steps, queue_figures
-from models.jobs.tables import JobStatus, StepStatus, job, node, step
+from models.jobs.tables import JobStatus, StepStatus, job, step
 from tasks import publisher
 from tests.inline import drain
 from tests.pipelines import OWNER, Numbers, fan, line
