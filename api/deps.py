@@ -28,8 +28,8 @@ from models.accounts import (
     provision_user,
     require_role,
     trusted_id,
-    user_of_bearer,
 )  # fmt: skip
+from models.accounts.external import user_of_bearer
 from models.errors import Unauthorized
 
 SERVICE_TOKEN = APIKeyHeader(name="X-Service-Token", scheme_name="Service", auto_error=False)

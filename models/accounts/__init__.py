@@ -1,7 +1,9 @@
-"""People, the doors they come in by, and what is kept about both."""
+"""People, the doors they come in by, and what is kept about both.
+
+JWTs are `models.accounts.external`: only the API needs that library.
+"""
 
 from models.accounts.audit import AuditEntry, record_change
-from models.accounts.external import IssuerAway, subject_of, user_of_bearer
 from models.accounts.login import (
     Credentials,
     InvalidCredentials,
@@ -79,7 +81,6 @@ __all__ = [
     "InvalidToken",
     "InvalidUsername",
     "InvalidVerification",
-    "IssuerAway",
     "LastSuperadmin",
     "MissingCredentials",
     "OutboxMail",
@@ -106,10 +107,8 @@ __all__ = [
     "register",
     "require_role",
     "revoke_token",
-    "subject_of",
     "token_row",
     "trusted_id",
-    "user_of_bearer",
     "user_of_token",
     "verification_link",
     "verify_email",

@@ -22,11 +22,10 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from models import accounts  # noqa: F401 — jobs refer to users
-from models.base import new_id, timestamp
+from models.base import jsonb, new_id, timestamp
 
 NOBODY = UUID(int=0)
 
@@ -70,10 +69,6 @@ def _any_of(values: Iterable[StrEnum]) -> str:
 ACTIVE_SIBLING = (  # of steps that run side by side: it goes on without a person
     f"chain IS NULL AND status = {_any_of((StepStatus.READY, StepStatus.RUNNING))}"
 )
-
-
-def _json(*, nullable: bool = True) -> Any:
-    return Column(JSONB(none_as_null=True), nullable=nullable)
 
 
 def _owner() -> Any:
@@ -127,14 +122,14 @@ class Job(SQLModel, table=True):
     pipeline: str
     fingerprint: str
     owner_id: UUID = Field(foreign_key="user.id", ondelete="CASCADE")
-    input: dict[str, Any] = Field(sa_column=_json(nullable=False))
+    input: dict[str, Any] = Field(sa_column=jsonb(nullable=False))
     status: JobStatus = Field(default=JobStatus.QUEUED, sa_column=Column(String, nullable=False))
     progress: float = 0.0  # 0..1
     fused: bool = False  # consecutive steps of one queue run inside one task
     parts: int = Field(sa_column=Column(SmallInteger, nullable=False))  # positions of the plan
     priority: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
     event_seq: int = 0  # number of the last event
-    error: dict[str, Any] | None = Field(default=None, sa_column=_json())
+    error: dict[str, Any] | None = Field(default=None, sa_column=jsonb())
     parent_id: UUID | None = Field(
         default=None, foreign_key="job.id", ondelete="SET NULL", index=True
     )
@@ -218,12 +213,12 @@ class Step(SQLModel, table=True):
     idle_deadline: datetime | None = timestamp(nullable=True)
     ready_at: datetime | None = timestamp(nullable=True)  # not before; empty: at once
     published_at: datetime | None = timestamp(nullable=True)
-    progress: dict[str, Any] | None = Field(default=None, sa_column=_json())
-    checkpoint: dict[str, Any] | None = Field(default=None, sa_column=_json())
-    question: dict[str, Any] | None = Field(default=None, sa_column=_json())
-    answer: dict[str, Any] | None = Field(default=None, sa_column=_json())
-    output: dict[str, Any] | None = Field(default=None, sa_column=_json())
-    error: dict[str, Any] | None = Field(default=None, sa_column=_json())
+    progress: dict[str, Any] | None = Field(default=None, sa_column=jsonb())
+    checkpoint: dict[str, Any] | None = Field(default=None, sa_column=jsonb())
+    question: dict[str, Any] | None = Field(default=None, sa_column=jsonb())
+    answer: dict[str, Any] | None = Field(default=None, sa_column=jsonb())
+    output: dict[str, Any] | None = Field(default=None, sa_column=jsonb())
+    error: dict[str, Any] | None = Field(default=None, sa_column=jsonb())
     created_at: datetime = timestamp(default_now=True)
     started_at: datetime | None = timestamp(nullable=True)
     finished_at: datetime | None = timestamp(nullable=True)
@@ -237,7 +232,7 @@ class JobEvent(SQLModel, table=True):
     job_id: UUID = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
     seq: int = Field(primary_key=True)
     type: str
-    data: dict[str, Any] = Field(sa_column=_json(nullable=False))
+    data: dict[str, Any] = Field(sa_column=jsonb(nullable=False))
     at: datetime = timestamp(default_now=True)
 
 
@@ -252,7 +247,7 @@ class StreamSegment(SQLModel, table=True):
     job_id: UUID = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
     first: int = Field(sa_column=Column(BigInteger, primary_key=True))
     last: int = Field(sa_column=Column(BigInteger, nullable=False))
-    entries: list[list[str]] = Field(sa_column=_json(nullable=False))  # [kind, data] each
+    entries: list[list[str]] = Field(sa_column=jsonb(nullable=False))  # [kind, data] each
 
 
 # The same tables, for Core statements.

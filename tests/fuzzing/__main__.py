@@ -1,8 +1,9 @@
 """`make fuzz MINUTES=10`: every route of a real stack, alone and one after the other.
 
-Requests are made by schemathesis from the API's own schema; what one answers, ids above all, goes
-into the next. Workers carry out the jobs that are started. The offline models are asked, nobody
-else. It fails when an answer is a 5xx, or a job ends by an error that nobody has foreseen.
+Requests are made by schemathesis from the API's own schema, mostly about what there is
+(`world.py`); what one answers, ids above all, goes into the next. Workers carry out the jobs that
+are started. The offline models are asked, nobody else. It fails when an answer is a 5xx, or a job
+ends by an error that nobody has foreseen.
 """
 
 import os
@@ -12,6 +13,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from bench.servers import ROOT, servers
 
@@ -33,12 +36,15 @@ def main(minutes: float, phases: str) -> int:
 
 
 def _run(folder: Path, minutes: float, phases: str) -> int:
+    from tests.fuzzing.world import describe, make
     from tests.stack import Stack
 
     stack = Stack(folder)
     try:
         stack.start_workers(module="tasks")
         url = stack.start_web(module="tests.fuzzing.web")
+        with httpx.Client(base_url=url, timeout=REQUEST_TIMEOUT_S) as client:
+            (folder / "schemathesis.toml").write_text(describe(make(client)))
         sent = [
             subprocess.run(_command(url, minutes * share, phase, mode), cwd=folder).returncode
             for phase, mode, share in PHASES
@@ -75,7 +81,6 @@ def _command(url: str, minutes: float, phase: str, mode: str) -> list[str]:
 
 def _answers(url: str) -> Counter[str]:
     """Return how many answers there were of each status, as the API has counted them."""
-    import httpx
     from prometheus_client.parser import text_string_to_metric_families
 
     told = httpx.get(f"{url}/metrics", timeout=30).text

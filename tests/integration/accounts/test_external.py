@@ -16,7 +16,8 @@ from pydantic import SecretStr
 
 from config import jwks
 from config.settings import AuthSettings, settings
-from models.accounts import InvalidToken, IssuerAway, subject_of
+from models.accounts import InvalidToken
+from models.accounts.external import IssuerAway, subject_of
 from models.base import now
 
 SECRET = "the-shared-secret-of-the-issuer-0123456789"
