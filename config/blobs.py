@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
@@ -71,11 +72,11 @@ class BlobStore:
 
     def keys(self) -> dict[str, datetime]:
         """Return every key and when it was stored, half-written leftovers included."""
-        found = self._files.find(str(self._root), detail=True)
-        return {
-            str(PurePosixPath(path).relative_to(self._root)): self._stored_at(path)
-            for path in found
-        }
+        found: dict[str, datetime] = {}
+        for path in self._files.find(str(self._root)):
+            with suppress(FileNotFoundError):  # it is whole by now, or was deleted
+                found[str(PurePosixPath(path).relative_to(self._root))] = self._stored_at(path)
+        return found
 
     def _stored_at(self, path: str) -> datetime:
         at = cast(datetime, self._files.modified(path))

@@ -1,7 +1,9 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from config.blobs import BlobStore
 from models.errors import Unavailable
@@ -44,6 +46,22 @@ def test_keys_tell_when_they_were_stored(store: BlobStore) -> None:
 
 def test_a_store_without_blobs_has_no_keys(store: BlobStore) -> None:
     assert store.keys() == {}
+
+
+def test_what_goes_while_keys_are_listed_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = BlobStore(f"file://{tmp_path}")
+    gone, kept = store.put(b"gone").key, store.put(b"kept").key
+    find = LocalFileSystem.find
+
+    def find_and_lose(files: LocalFileSystem, root: str) -> Any:
+        found = find(files, root)
+        (tmp_path / gone).unlink()
+        return found
+
+    monkeypatch.setattr(LocalFileSystem, "find", find_and_lose)
+    assert store.keys().keys() == {kept}
 
 
 def test_deleting_twice_is_deleting_once(store: BlobStore) -> None:
