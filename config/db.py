@@ -53,6 +53,7 @@ def engine() -> Engine:
         sqlalchemy_url(settings.database.url),
         pool_size=settings.database.pool_size,
         max_overflow=settings.database.pool_size,
+        hide_parameters=True,  # what people say is not for the logs
         connect_args=_arguments("longrun")
         | ({"prepare_threshold": None} if settings.database.direct_url else _NOTICED),
     )
@@ -69,6 +70,7 @@ def direct_engine() -> Engine:
     return create_engine(
         sqlalchemy_url(direct_url()),
         poolclass=NullPool,
+        hide_parameters=True,
         connect_args=_arguments("longrun-direct") | _NOTICED,
     )
 

@@ -194,7 +194,7 @@ def _told(error: Exception, claim: Claim) -> Json:
             {"details": error.details} if error.details else {}
         )
     logger.error("%s of job %s failed", claim.name, claim.job_id, exc_info=error)
-    if isinstance(error, (OSError, *AWAY)):
+    if isinstance(error, OSError) or is_away(error):
         return {"code": "unavailable", "message": f"A connection failed: {type(error).__name__}."}
     return {
         "code": "internal",

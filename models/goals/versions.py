@@ -97,6 +97,20 @@ def open_version(session: Session, goal_id: UUID, *, owner: UUID) -> Goal:
     return goal
 
 
+def free_version(session: Session, goal: Goal, version: int) -> int:
+    """Return the number that a planning was given, or a new one if it has been used.
+
+    The engine's fork copies a planning with its number. The caller holds the goal's lock.
+    """
+    taken = select(PlanVersion.id).where(
+        PlanVersion.goal_id == goal.id, PlanVersion.version == version
+    )
+    if session.exec(taken).first() is None:
+        return version
+    goal.last_version += 1
+    return goal.last_version
+
+
 def finished_weeks(session: Session, goal: Goal) -> set[int]:
     """Return the weeks of the live plan of which nothing is left to do, and something is done."""
     undone = func.count().filter(col(Task.status).in_(UNDONE))

@@ -11,7 +11,7 @@ from models.goals.goals import get_goal
 from models.goals.layout import live_weeks
 from models.goals.plans import Source
 from models.goals.tables import Goal
-from models.goals.versions import Planned, keep_plan, open_version, weeks_to_plan
+from models.goals.versions import Planned, free_version, keep_plan, open_version, weeks_to_plan
 from models.jobs.tables import TERMINAL, Job
 from pipelines.goals.drafting import Brief, check, draft, repair, retrieve
 from tasks.pipeline import Pipeline
@@ -79,8 +79,10 @@ def save(brief: Brief, planned: Planned, job: JobRef, session: Session) -> Saved
     """
     assert brief.goal_id is not None
     goal = get_goal(session, brief.goal_id, owner=job.owner_id, lock=True)
-    keep_plan(session, goal, planned, version=brief.version, base=brief.base, job=job.id)
-    return Saved(goal_id=goal.id, version=brief.version, source=planned.source)
+    version = free_version(session, goal, brief.version)
+    base = brief.base or goal.plan_version or None
+    keep_plan(session, goal, planned, version=version, base=base, job=job.id)
+    return Saved(goal_id=goal.id, version=version, source=planned.source)
 
 
 plan = Pipeline(

@@ -143,6 +143,21 @@ async def test_a_goal_whose_planning_was_cancelled_can_be_planned_again(
     assert (goal["plan_version"], goal["plan_error"]) == (1, None)
 
 
+async def test_a_fork_of_the_planning_job_is_a_version_more(trusting: httpx.AsyncClient) -> None:
+    goal = await planned(trusting, description="over 4 weeks")
+
+    asker = {"X-User-ID": goal["user_id"]}
+    path = f"/jobs/{goal['job_id']}/fork"
+    answer = await trusting.post(path, json={"step": "draft"}, headers=asker)
+    assert answer.status_code == 202, answer.text
+    inline.drain()
+
+    again, first = await versions(trusting, goal["id"])
+    assert (again["version"], again["status"], again["forked_from"]) == (2, "proposed", 1)
+    assert again["job_id"] == answer.json()["id"]
+    assert (first["version"], first["status"]) == (1, "live")
+
+
 async def test_the_stream_shows_each_week_and_the_end(trusting: httpx.AsyncClient) -> None:
     goal = await planned(trusting, description="over 3 weeks")
 
