@@ -31,7 +31,7 @@ ALLOWED_HEADERS = (
     "X-Request-ID",
 )  # fmt: skip
 SHOWN_HEADERS = (
-    "ETag", "Idempotent-Replayed", "Location", "Retry-After", "X-Access-Token", "X-Job-ID",
+    "ETag", "Idempotent-Replayed", "Link", "Location", "Retry-After", "X-Access-Token", "X-Job-ID",
     "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID",
 )  # fmt: skip
 HEADERS = {

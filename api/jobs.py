@@ -22,13 +22,11 @@ from models.costs.budgets import Usd
 from models.jobs import idempotency, lifecycle
 from models.jobs.queries import (
     JobPublic,
-    StepPublic,
     describe,
-    describe_step,
     get_job,
     list_jobs,
-    list_steps,
 )  # fmt: skip
+from models.jobs.steps import StepPublic, describe_step, list_steps
 from models.jobs.tables import Job, JobStatus
 from models.webhooks.keeping import get_webhook, name_webhook
 from pipelines import REGISTRY, get_pipeline, get_startable, tell_after_commit

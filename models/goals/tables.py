@@ -136,7 +136,7 @@ class Goal(SQLModel, table=True):
     plan_json: dict[str, Any] | None = Field(default=None, sa_column=jsonb())
     plan_error: dict[str, Any] | None = Field(default=None, sa_column=jsonb())
     plan_version: int = 0  # the live one; 0: none yet
-    last_version: int = 0  # the number that the newest planning has taken
+    last_version: int = 0  # the number of the newest plan
     job_id: UUID | None = Field(default=None, foreign_key="job.id", ondelete="SET NULL")
     activated_at: datetime | None = timestamp(nullable=True)
     completed_at: datetime | None = timestamp(nullable=True)

@@ -87,28 +87,12 @@ def plan_as_json(planned: Planned, version: int) -> dict[str, Any]:
     }
 
 
-def open_version(session: Session, goal_id: UUID, *, owner: UUID) -> Goal:
-    """Give a planning its own version number. Raises GoalNotFound, GoalEnded."""
+def get_open_goal(session: Session, goal_id: UUID, *, owner: UUID) -> Goal:
+    """Return a goal that may be planned. Raises GoalNotFound, GoalEnded."""
     goal = get_goal(session, goal_id, owner=owner, lock=True)
     if goal.status in (GoalStatus.COMPLETED, GoalStatus.ABANDONED):
         raise GoalEnded(status=goal.status)
-    goal.last_version += 1
-    session.flush()
     return goal
-
-
-def free_version(session: Session, goal: Goal, version: int) -> int:
-    """Return the number that a planning was given, or a new one if it has been used.
-
-    The engine's fork copies a planning with its number. The caller holds the goal's lock.
-    """
-    taken = select(PlanVersion.id).where(
-        PlanVersion.goal_id == goal.id, PlanVersion.version == version
-    )
-    if session.exec(taken).first() is None:
-        return version
-    goal.last_version += 1
-    return goal.last_version
 
 
 def finished_weeks(session: Session, goal: Goal) -> set[int]:
@@ -141,13 +125,15 @@ def weeks_to_plan(session: Session, goal: Goal, wanted: Sequence[int] | None) ->
 
 
 def keep_plan(
-    session: Session, goal: Goal, planned: Planned, *, version: int, base: int | None, job: UUID
+    session: Session, goal: Goal, planned: Planned, *, base: int | None, job: UUID
 ) -> PlanVersion:
-    """Keep a plan: the first one is live at once, a later one is proposed.
+    """Keep a plan under the next number: the first one is live at once, a later one is proposed.
 
-    What was proposed before is superseded by it.
+    What was proposed before is superseded by it. The caller holds the goal's lock.
     """
-    first = base is None
+    base = base or goal.plan_version or None  # another planning may have been faster
+    goal.last_version += 1
+    version, first = goal.last_version, base is None
     row = _new_version(goal, planned, version, base)
     row.job_id = job
     _supersede(session, goal, row.status)

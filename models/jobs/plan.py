@@ -9,22 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    Connection,
-    Integer,
-    Row,
-    Uuid,
-    bindparam,
-    case,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, select, update
 
-from models.base import new_id, one_statement
-from models.jobs.tables import ACTIVE_SIBLING, JobStatus, StepStatus, job, job_event, step
+from models.base import new_id
+from models.jobs.statements import OTHER_ACTIVE, counts_siblings
+from models.jobs.tables import JobStatus, StepStatus, job, job_event, step
 
 Json = dict[str, Any]
 
@@ -117,16 +106,6 @@ _open_steps = (
 )
 
 _log = insert(job_event)
-_mark_waiting = one_statement(
-    f"""
-UPDATE job SET status = 'waiting' WHERE id = :job AND status = 'running' AND (
-    SELECT id FROM step WHERE job_id = :job AND position = :position AND {ACTIVE_SIBLING}
-    ORDER BY item_index DESC LIMIT 1
-) IS NULL
-""",  # noqa: S608 — the condition is ours
-    bindparam("job", type_=Uuid()),
-    bindparam("position", type_=Integer()),
-)
 _siblings = (
     select(step.c.status, step.c.optional, func.count())
     .where(step.c.job_id == bindparam("b_job"), step.c.position == bindparam("b_position"))
@@ -149,7 +128,14 @@ def log(conn: Connection, job_id: UUID, seq: int, kind: str, data: Json) -> None
 
 def mark_waiting(conn: Connection, job_id: UUID, position: int) -> None:
     """Call the job `waiting` if nothing of it can go on without a person."""
-    conn.execute(_mark_waiting, {"job": job_id, "position": position})
+    if not _is_active(conn, job_id, position):
+        running = (job.c.id == job_id) & (job.c.status == JobStatus.RUNNING)
+        conn.execute(update(job).where(running).values(status=JobStatus.WAITING))
+
+
+def _is_active(conn: Connection, job_id: UUID, position: int) -> bool:
+    which = {"job": job_id, "position": position, "step": None}
+    return conn.execute(OTHER_ACTIVE, which).first() is not None
 
 
 def settle(
@@ -165,6 +151,8 @@ def settle(
     Opens the next position when the last sibling is down; ends the job when there is none, a step
     has failed for good or the job is to be cancelled.
     """
+    if not counts_siblings(locked.event_seq) and _is_active(conn, job_id, position):
+        return []
     rows = conn.execute(_siblings, {"b_job": job_id, "b_position": position}).all()
     counts = {status: sum(n for s, _, n in rows if s == status) for status in StepStatus}
     total, still_open = sum(counts.values()), sum(counts[status] for status in OPEN)

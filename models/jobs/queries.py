@@ -1,4 +1,4 @@
-"""Reading jobs: one, many, their steps, and the numbers that operators watch."""
+"""Reading jobs: one, many, and the numbers that operators watch."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -6,18 +6,16 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, Row, func, or_, text, tuple_
-from sqlalchemy.orm import defer
+from sqlalchemy import Connection, func, or_, text
 from sqlmodel import Session, select
 
-from config.settings import settings
 from models.base import fixed
 from models.errors import NotFound
 from models.jobs import places
 from models.jobs.bookkeeping import job_daily
-from models.jobs.hints import task_id
 from models.jobs.operating import ready_since
-from models.jobs.tables import Job, JobStatus, Step, StepStatus, job, step
+from models.jobs.steps import failed_steps
+from models.jobs.tables import Job, JobStatus, StepStatus, job, step
 from models.jobs.waiting import Waiting, WaitingReason, why_waiting
 
 
@@ -48,29 +46,6 @@ class JobPublic(BaseModel):
     output: dict[str, Any] | None = None  # of the last step, once the job has succeeded
     degraded: list[dict[str, Any]] = []  # the items that failed, when the job went on without them
     waiting_for: Waiting | None = None  # told of a single job that was asked for
-
-
-class StepPublic(BaseModel):
-    """A step as the job's owner sees it."""
-
-    id: UUID
-    name: str
-    item: str
-    position: int
-    queue: str
-    status: StepStatus
-    attempt: int
-    max_attempts: int
-    progress: dict[str, Any] | None
-    question: dict[str, Any] | None
-    error: dict[str, Any] | None
-    node: UUID | None
-    task_id: UUID  # of its last hint; Flower shows it, unless the task before ran this step, too
-    flower_url: str | None  # where Flower shows that task, for as long as it remembers it
-    started_at: datetime | None
-    finished_at: datetime | None
-    retry_at: datetime | None
-    output: dict[str, Any] | None = None
 
 
 def get_job(session: Session, ref: str | UUID, *, owner: UUID) -> Job:
@@ -120,7 +95,7 @@ def describe(session: Session, found: Job) -> JobPublic:
     if found.status == JobStatus.SUCCEEDED_DEGRADED:
         told.degraded = [
             {"step": row.name, "item": row.item_key, "error": row.error}
-            for row in _failed_steps(session.connection(), found.id)
+            for row in failed_steps(session.connection(), found.id)
         ]
     return told
 
@@ -153,56 +128,6 @@ def job_output(conn: Connection, job_id: UUID) -> dict[str, Any] | None:
         .limit(1)
     ).scalar_one_or_none()
     return output
-
-
-_IN_ORDER = (step.c.position, step.c.name, step.c.item_index, step.c.id)
-
-
-def _failed_steps(conn: Connection, job_id: UUID) -> list[Row[Any]]:
-    failed = (step.c.job_id == job_id) & (step.c.status == StepStatus.FAILED)
-    query = select(step.c.name, step.c.item_key, step.c.error).where(failed)
-    return list(conn.execute(query.order_by(*_IN_ORDER)))
-
-
-def list_steps(
-    session: Session,
-    job_id: UUID,
-    *,
-    after: UUID | None = None,
-    limit: int | None = None,
-    outputs: bool = True,
-) -> list[Step]:
-    """Return the plan of a job, in order: all of it, or what follows the step `after`.
-
-    Without `outputs`, which may be large, those are not read, and may not be asked for.
-    """
-    query = select(Step).where(Step.job_id == job_id).order_by(*_IN_ORDER).limit(limit)
-    if after is not None:
-        last = select(*_IN_ORDER).where(step.c.job_id == job_id, step.c.id == after)
-        query = query.where(tuple_(*_IN_ORDER) > last.scalar_subquery())
-    if not outputs:
-        query = query.options(defer(Step.output, raiseload=True))  # type: ignore[arg-type]
-    return list(session.exec(query))
-
-
-def describe_step(row: Step, *, output: bool = True) -> StepPublic:
-    """Return a step as its job's owner sees it."""
-    made = {"item", "retry_at", "task_id", "flower_url"} | (set() if output else {"output"})
-    return StepPublic(
-        **{name: getattr(row, name) for name in StepPublic.model_fields if name not in made},
-        item=row.item_key,
-        task_id=task_id(row.id, row.generation),
-        flower_url=flower_url(task_id(row.id, row.generation)),
-        retry_at=row.ready_at if row.status == StepStatus.READY else None,
-    )
-
-
-def flower_url(task: UUID) -> str | None:
-    """Return the address of Flower's page of a task; None where nobody has said where Flower is."""
-    flower = settings.flower
-    here = f"http://{flower.host}:{flower.port}" if settings.environment == "local" else ""
-    base = flower.public_url.rstrip("/") or here
-    return f"{base}/task/{task}" if base else None
 
 
 class QueueFigures(NamedTuple):

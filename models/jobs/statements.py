@@ -14,7 +14,36 @@ from models.jobs.tables import ACTIVE_SIBLING
 COUNT_ALWAYS = 256
 COUNT_EVERY = 16
 
-ENDED = "('succeeded', 'failed', 'cancelled')"
+
+def counts_siblings(event: int) -> bool:
+    """Say whether the siblings of a step that ends with this event are counted."""
+    return event <= COUNT_ALWAYS or event % COUNT_EVERY == 0
+
+
+_SUCCEED = """
+    UPDATE step SET
+        status = 'succeeded', output = :output, error = NULL, lease_until = NULL,
+        idle_deadline = NULL, finished_at = clock_timestamp()
+    FROM ahead
+    WHERE step.id = :step AND step.epoch = :epoch AND step.status = 'running'
+    RETURNING step.job_id, step.name, step.item_key
+"""
+_SUCCEEDED = (
+    "jsonb_strip_nulls(jsonb_build_object('step', done.name, 'item', nullif(done.item_key, '')))"
+)
+# Items are taken in order: the last of them is active longest.
+_OTHER_ACTIVE = f"""
+    SELECT id FROM step
+    WHERE job_id = :job AND position = :position AND {ACTIVE_SIBLING}
+        AND id IS DISTINCT FROM :step
+    ORDER BY item_index DESC LIMIT 1
+"""  # noqa: S608 — the condition is ours
+OTHER_ACTIVE = one_statement(
+    _OTHER_ACTIVE,
+    bindparam("job", type_=Uuid()),
+    bindparam("position", type_=Integer()),
+    bindparam("step", type_=Uuid()),
+)
 
 # `@>`, not `= ANY`: with an empty list Postgres takes that for free, and plans the whole statement
 # anew each time.
@@ -74,7 +103,7 @@ FROM taken, started
 
 # Only where the next position is one step of the same chain, or the job ends: `ahead` decides.
 ADVANCE = one_statement(
-    """
+    f"""
 WITH ahead AS MATERIALIZED (
     SELECT id, parts, parts = :position + 1 AS ends FROM job
     WHERE id = :job AND cancel_requested_at IS NULL AND (
@@ -84,14 +113,7 @@ WITH ahead AS MATERIALIZED (
         )
     )
     FOR NO KEY UPDATE
-), done AS (
-    UPDATE step SET
-        status = 'succeeded', output = :output, error = NULL, lease_until = NULL,
-        idle_deadline = NULL, finished_at = clock_timestamp()
-    FROM ahead
-    WHERE step.id = :step AND step.epoch = :epoch AND step.status = 'running'
-    RETURNING step.job_id, step.name, step.item_key
-), opened AS (
+), done AS ({_SUCCEED}), opened AS (
     UPDATE step SET
         published_at = coalesce(step.published_at, now()),
         status = CASE WHEN :take THEN 'running' ELSE 'ready' END,
@@ -123,7 +145,7 @@ WITH ahead AS MATERIALIZED (
     INSERT INTO job_event (job_id, seq, type, data)
     SELECT moved.id, moved.event_seq - CASE WHEN moved.ends OR :take THEN 1 ELSE 0 END,
         'step.succeeded',
-        jsonb_strip_nulls(jsonb_build_object('step', done.name, 'item', nullif(done.item_key, '')))
+        {_SUCCEEDED}
     FROM moved, done
     UNION ALL
     SELECT moved.id, moved.event_seq, 'job.' || moved.status,
@@ -135,7 +157,7 @@ WITH ahead AS MATERIALIZED (
     FROM moved, opened WHERE :take
 )
 SELECT to_jsonb(opened) FROM moved LEFT JOIN opened ON true
-""",
+""",  # noqa: S608 — the parts are ours
     bindparam("job", type_=Uuid()),
     bindparam("step", type_=Uuid()),
     bindparam("node", type_=Uuid()),
@@ -157,26 +179,16 @@ WITH ahead AS MATERIALIZED (
     SELECT id, parts FROM job
     WHERE id = :job AND cancel_requested_at IS NULL
         AND event_seq = (SELECT seen.event_seq FROM job AS seen WHERE seen.id = :job)
-        AND (
-            SELECT id FROM step
-            WHERE job_id = :job AND position = :position AND {ACTIVE_SIBLING} AND id <> :step
-            ORDER BY item_index DESC LIMIT 1
-        ) IS NOT NULL
+        AND ({_OTHER_ACTIVE}) IS NOT NULL
     FOR NO KEY UPDATE
-), done AS (
-    UPDATE step SET
-        status = 'succeeded', output = :output, error = NULL, lease_until = NULL,
-        idle_deadline = NULL, finished_at = clock_timestamp()
-    FROM ahead
-    WHERE step.id = :step AND step.epoch = :epoch AND step.status = 'running'
-    RETURNING step.job_id, step.name, step.item_key
-), moved AS (
+), done AS ({_SUCCEED}), moved AS (
     UPDATE job SET
         event_seq = event_seq + 1,
         progress = CASE
             WHEN event_seq > {COUNT_ALWAYS} AND event_seq % {COUNT_EVERY} <> 0 THEN progress
             ELSE (:position + (
-                SELECT (1.0 + count(*) FILTER (WHERE status IN {ENDED})) / count(*)
+                SELECT (1.0 + count(*) FILTER (
+                    WHERE status IN ('succeeded', 'failed', 'cancelled'))) / count(*)
                 FROM step WHERE job_id = :job AND position = :position
             )) / ahead.parts END
     FROM ahead, done WHERE job.id = ahead.id
@@ -184,7 +196,7 @@ WITH ahead AS MATERIALIZED (
 ), told AS (
     INSERT INTO job_event (job_id, seq, type, data)
     SELECT moved.id, moved.event_seq, 'step.succeeded',
-        jsonb_strip_nulls(jsonb_build_object('step', done.name, 'item', nullif(done.item_key, '')))
+        {_SUCCEEDED}
     FROM moved, done
 )
 SELECT event_seq FROM moved

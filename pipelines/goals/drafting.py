@@ -43,7 +43,6 @@ class Brief(BaseModel):
     """What is to be planned."""
 
     goal_id: UUID | None  # None: the goal is saved together with its plan
-    version: int
     base: int | None  # the version whose other weeks are kept
     title: str
     description: str

@@ -11,7 +11,7 @@ from models.goals.goals import get_goal
 from models.goals.layout import live_weeks
 from models.goals.plans import Source
 from models.goals.tables import Goal
-from models.goals.versions import Planned, free_version, keep_plan, open_version, weeks_to_plan
+from models.goals.versions import Planned, get_open_goal, keep_plan, weeks_to_plan
 from models.jobs.tables import TERMINAL, Job
 from pipelines.goals.drafting import Brief, check, draft, repair, retrieve
 from tasks.pipeline import Pipeline
@@ -41,8 +41,8 @@ class AlreadyPlanning(Conflict):
 
 
 def understand(request: PlanGoal, job: JobRef, session: Session) -> Brief:
-    """Say what is to be planned, and give it a version. Raises GoalNotFound, GoalEnded."""
-    goal = open_version(session, request.goal_id, owner=job.owner_id)
+    """Say what is to be planned. Raises GoalNotFound, GoalEnded."""
+    goal = get_open_goal(session, request.goal_id, owner=job.owner_id)
     return brief_of(session, goal, request)
 
 
@@ -58,7 +58,6 @@ def brief_of(session: Session, goal: Goal, request: PlanGoal) -> Brief:
     kept = [w for w in live_weeks(goal) if w.week not in weeks and w.week <= goal.target_weeks]
     return Brief(
         goal_id=goal.id,
-        version=goal.last_version,
         base=goal.plan_version or None,
         title=goal.title,
         description=goal.description,
@@ -79,10 +78,8 @@ def save(brief: Brief, planned: Planned, job: JobRef, session: Session) -> Saved
     """
     assert brief.goal_id is not None
     goal = get_goal(session, brief.goal_id, owner=job.owner_id, lock=True)
-    version = free_version(session, goal, brief.version)
-    base = brief.base or goal.plan_version or None
-    keep_plan(session, goal, planned, version=version, base=base, job=job.id)
-    return Saved(goal_id=goal.id, version=version, source=planned.source)
+    kept = keep_plan(session, goal, planned, base=brief.base, job=job.id)
+    return Saved(goal_id=goal.id, version=kept.version, source=planned.source)
 
 
 plan = Pipeline(
@@ -122,7 +119,7 @@ def plan_again(
         brief_of(session, goal, request)  # refuses now what the job would refuse
         job = plan.start(session, request, owner=owner)
     else:
-        brief = brief_of(session, open_version(session, goal.id, owner=owner), request)
+        brief = brief_of(session, get_open_goal(session, goal.id, owner=owner), request)
         told = {"understand": brief.model_dump(mode="json")}
         edits = {"input": request.model_dump(mode="json"), "outputs": told}
         job = plan.fork(session, last, step=draft.__name__, edits=edits)

@@ -67,7 +67,6 @@ def read_talk(request: ProposePlan, job: JobRef, session: Session) -> Brief:
     told = talk.intent_payload or {}
     return Brief(
         goal_id=None,
-        version=1,
         base=None,
         title=told["title"][:500],
         description=details_of(talk),
@@ -115,10 +114,10 @@ def save_goal(
         target_weeks=brief.total,
     )
     goal = new_goal(session, given, owner=job.owner_id)
-    goal.job_id, goal.last_version = job.id, brief.version
+    goal.job_id = job.id
     session.add(goal)
     session.flush()
-    keep_plan(session, goal, planned, version=brief.version, base=None, job=job.id)
+    keep_plan(session, goal, planned, base=None, job=job.id)
     link_goal(session, talk, goal)
     return SavedGoal(goal_id=goal.id)
 

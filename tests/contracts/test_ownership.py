@@ -176,8 +176,7 @@ def _goal_and_talk(session: Session, owner: UUID) -> tuple[Goal, Talk]:
     session.flush()
     weeks = [fallback_week(week, total=6) for week in range(1, 7)]
     planned = Planned(weeks=weeks, sources=[], source=PlanSource.FALLBACK)
-    keep_plan(session, goal, planned, version=1, base=None, job=job.id)
-    goal.last_version = 1
+    keep_plan(session, goal, planned, base=None, job=job.id)
     return goal, start_talk(session, "I want to run", owner=owner, user_ref=str(owner))
 
 

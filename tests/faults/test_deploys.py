@@ -11,7 +11,7 @@ import pytest
 
 from config.db import connection, engine, transaction
 from models.jobs import nodes
-from models.jobs.queries import list_steps
+from models.jobs.steps import list_steps
 from models.jobs.streams import entries_after, text_of
 from models.jobs.tables import JobStatus, StepStatus, step
 from tasks.pipeline import REGISTRY

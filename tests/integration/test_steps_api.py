@@ -1,7 +1,7 @@
 """The plan of a job, page by page: a fan-out may be long, and what its steps return large."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -49,6 +49,14 @@ async def test_what_steps_return_may_be_left_out(client: httpx.AsyncClient, path
 
     assert all(one["output"] for one in whole)
     assert found == [one | {"output": None} for one in whole]
+
+
+async def test_a_page_after_a_step_of_another_job_is_not_taken_for_the_end(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    answer = await client.get(path, params={"after": str(uuid4())})
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "step_not_found")
 
 
 @pytest.mark.parametrize("limit", [0, 1_001])

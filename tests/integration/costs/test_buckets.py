@@ -15,7 +15,7 @@ from config.local import EmbeddedValkey
 from models.counters import totals
 from models.errors import Unavailable
 from models.jobs import lifecycle
-from models.jobs.queries import list_steps
+from models.jobs.steps import list_steps
 from models.jobs.tables import JobStatus, StepStatus
 from tasks import buckets
 from tasks.progress import Cancelled, RateLimited

@@ -142,6 +142,7 @@ async def test_named_pages_may_call_and_read_what_they_need(
     assert preflight.headers["access-control-allow-origin"] == "https://app.example"
     assert answer.headers["access-control-allow-origin"] == "https://app.example"
     assert "X-Job-ID" in answer.headers["access-control-expose-headers"]
+    assert "Link" in answer.headers["access-control-expose-headers"]
     assert "access-control-allow-origin" not in other.headers
 
 

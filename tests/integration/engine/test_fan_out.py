@@ -1,5 +1,6 @@
 """What an item costs does not grow with the number of its siblings; the last one down is seen."""
 
+from collections.abc import Sequence
 from threading import Thread
 from uuid import UUID, uuid4
 
@@ -26,9 +27,9 @@ def _owned(owner: None) -> None:
     """Every test has an owner."""
 
 
-def fanned_out(count: int) -> UUID:
+def fanned_out(count: int, *, fail: Sequence[str] = ()) -> UUID:
     """Start a job and carry out what makes its items."""
-    job_id = start(fan, Numbers(count=count))
+    job_id = start(fan, Numbers(count=count, fail=list(fail)))
     run(due(1)[0])
     return job_id
 
@@ -57,12 +58,13 @@ def test_a_claim_brings_its_item_and_not_the_whole_list() -> None:
     assert held.outputs == {}
 
 
-def test_an_item_reads_none_of_its_siblings() -> None:
-    end_half_of(fanned_out(LONG))
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_item_reads_none_of_its_siblings(fails: bool) -> None:
+    end_half_of(fanned_out(LONG, fail=[f"n{LONG // 2}"] if fails else []))
     (hint,) = due(1)
 
     with watched() as scans:
-        assert run(hint)
+        assert run(hint) is not fails
 
     assert not [str(one) for one in scans if one.table == "step" and one.rows > FEW_ROWS]
 

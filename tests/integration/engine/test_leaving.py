@@ -10,7 +10,7 @@ from config.db import connection, transaction
 from models.jobs import claims, dispatch, hints, lifecycle, transitions
 from models.jobs.claims import Claim, Taker
 from models.jobs.hints import Hint
-from models.jobs.queries import list_steps
+from models.jobs.steps import list_steps
 from models.jobs.tables import JobStatus, StepStatus, job, step
 from tasks import node
 from tasks.dispatcher import WORKER_LEFT, WORKER_LOST, release_all

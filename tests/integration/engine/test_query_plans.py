@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from config.db import connection, engine, transaction
-from models.jobs import dispatch, idempotency, nodes, queries, retention, running, streams
+from models.jobs import dispatch, idempotency, nodes, queries, retention, running, steps, streams
 from models.jobs.claims import Claim, Taker, claim
 from models.jobs.tables import Job, step
 from tasks import dispatcher, runner
@@ -130,7 +130,7 @@ def read(job_id: UUID) -> None:
     with transaction() as session:
         found = queries.get_job(session, job_id, owner=OWNER)
         queries.describe(session, found)
-        queries.list_steps(session, job_id)
+        steps.list_steps(session, job_id)
         for before in (None, job_id):
             queries.list_jobs(
                 session, owner=OWNER, status=None, pipeline=None, before=before, limit=50

@@ -16,7 +16,8 @@ from config.db import connection, transaction
 from models.base import new_id, now
 from models.jobs import dispatch, hints, nodes
 from models.jobs.bookkeeping import node
-from models.jobs.queries import find_job, list_steps, queue_figures
+from models.jobs.queries import find_job, queue_figures
+from models.jobs.steps import list_steps
 from models.jobs.tables import JobStatus, StepStatus, job, step
 from tasks import publisher
 from tests.inline import drain

@@ -39,3 +39,4 @@ def test_unknown_people_cost_the_same_hash_as_known_ones(monkeypatch: pytest.Mon
 
     known, unknown = compared
     assert extract_parameters(known) == extract_parameters(unknown)
+    assert extract_parameters(unknown).memory_cost >= 19 * 1024
