@@ -106,7 +106,7 @@ async def test_a_step_says_where_flower_shows_its_task(
     configured: dict[str, Any],
     base: str | None,
 ) -> None:
-    monkeypatch.setattr("models.jobs.queries.settings", settings.model_copy(update=configured))
+    monkeypatch.setattr("models.jobs.steps.settings", settings.model_copy(update=configured))
     job_id = start(line)
 
     step, *_ = (await client.get(f"/jobs/{job_id}/steps")).json()
