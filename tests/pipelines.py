@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from models.errors import Unavailable, Unprocessable
-from tasks.pipeline import Concurrency, Pipeline, each, parallel, step
+from tasks.pipeline import Pipeline, each, parallel, step
 from tasks.tools import Ask, Checkpoint, JobRef, Progress, Tokens
 
 
@@ -301,57 +301,6 @@ def two_halves(numbers: Numbers, checkpoint: Checkpoint) -> Whole:
 
 halves = Pipeline("tests.halves", two_halves, input=Numbers, startable=True)
 
-
-class Keyed(Numbers):
-    """Numbers of which only so many are worked on at once."""
-
-    key: str | None = "one"
-
-
-@step(max_attempts=2)
-def work(numbers: Keyed, progress: Progress) -> Whole:
-    paid(numbers.folder, "work")
-    for part in range(10):
-        time.sleep(numbers.sleep_s / 10)
-        progress(part + 1, 10, "parts")
-    return Whole(done=1)
-
-
-def rest(whole: Whole, numbers: Keyed) -> Half:
-    if "rest" in numbers.fail:
-        raise Refused()
-    return Half(done=whole.done)
-
-
-keyed = Pipeline(
-    "tests.keyed", work, rest, input=Keyed, startable=True, concurrency=Concurrency(key="key")
-)
-
-paired = Pipeline(
-    "tests.paired",
-    work,
-    rest,
-    input=Keyed,
-    startable=True,
-    concurrency=Concurrency(key=lambda numbers: numbers.key and f"{numbers.key}!", limit=2),
-)
-
-
-class KeyedItems(BaseModel):
-    items: list[One]
-
-
-def double_one(one: One) -> Doubled:
-    return Doubled(key=one.key, value=2 * one.value)
-
-
-keyed_each = Pipeline(
-    "tests.keyed_each",
-    each(double_one, over=KeyedItems, items="items", key="key"),
-    input=KeyedItems,
-    startable=True,
-    concurrency=Concurrency(key=lambda _: "all"),
-)
 
 EFFECTS = """
 CREATE TABLE IF NOT EXISTS test_effect (

@@ -1,6 +1,7 @@
 """The API that also knows the tests' own pipelines."""
 
-import tests.pipelines  # noqa: F401 — declares them
+import tests.keyed_pipelines
+import tests.pipelines  # noqa: F401 — both declare them
 from api.app import app
 
 __all__ = ["app"]

@@ -1,6 +1,7 @@
 """A Celery worker that also knows the tests' own pipelines: `celery -A tests.worker worker`."""
 
-import tests.pipelines  # noqa: F401 — declares them
+import tests.keyed_pipelines
+import tests.pipelines  # noqa: F401 — both declare them
 from tasks.celery import app
 
 __all__ = ["app"]

@@ -19,6 +19,7 @@ from models.jobs.streams import entries_after, text_of
 from models.jobs.tables import JobStatus, StepStatus, job, step
 from tasks import publisher
 from tests import pipelines
+from tests.keyed_pipelines import Keyed, keyed
 from tests.pipelines import Numbers
 from tests.stack import (
     Stack,
@@ -110,9 +111,9 @@ def _running(job_id: UUID, name: str, epoch: int = 1):  # type: ignore[no-untype
 
 
 def test_a_killed_worker_keeps_no_place_of_a_concurrency_key(stack: Stack) -> None:
-    first = start(pipelines.keyed, pipelines.Keyed(sleep_s=2))
+    first = start(keyed, Keyed(sleep_s=2))
     wait_for(lambda: _running(first, "work"), 20)
-    second = start(pipelines.keyed, pipelines.Keyed())
+    second = start(keyed, Keyed())
 
     stack.kill("io")
 

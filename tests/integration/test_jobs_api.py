@@ -1,5 +1,6 @@
+"""Jobs over HTTP: started, found, waited for."""
+
 import asyncio
-from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -12,22 +13,8 @@ from models.base import new_id
 from models.jobs.tables import job
 from pipelines.upkeep.prune_jobs import PruneJobs, prune_jobs
 from tests.inline import drain
+from tests.integration.starting import run, started
 from tests.pipelines import OWNER, Numbers, fan
-
-
-async def started(client: httpx.AsyncClient, pipeline: str, **numbers: Any) -> dict[str, Any]:
-    answer = await client.post(f"/jobs/{pipeline}", json=numbers)
-    assert answer.status_code == 202, answer.text
-    assert answer.headers["location"] == f"/jobs/{answer.json()['id']}"
-    told: dict[str, Any] = answer.json()
-    return told
-
-
-async def run(client: httpx.AsyncClient, pipeline: str, **numbers: Any) -> dict[str, Any]:
-    told = await started(client, pipeline, **numbers)
-    await run_in_threadpool(drain)
-    found: dict[str, Any] = (await client.get(f"/jobs/{told['id']}")).json()
-    return found
 
 
 async def test_a_started_job_runs_to_its_output(client: httpx.AsyncClient) -> None:
@@ -126,96 +113,6 @@ async def test_optional_items_that_fail_leave_the_job_degraded(client: httpx.Asy
 
     assert (told["status"], told["output"]) == ("succeeded_degraded", {"value": 4})
     assert [(one["step"], one["item"]) for one in told["degraded"]] == [("double", "n1")]
-
-
-async def test_items_that_were_left_out_are_run_alone_with_what_uses_them(
-    client: httpx.AsyncClient, tmp_path: Any
-) -> None:
-    told = await run(client, "tests.tolerant", fail=["n1"], folder=str(tmp_path))
-    assert (told["status"], told["output"]) == ("succeeded_degraded", {"value": 4})
-    (tmp_path / "mended").touch()
-
-    answer = await client.post(f"/jobs/{told['id']}/resume")
-    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
-    await run_in_threadpool(drain)
-
-    found = (await client.get(f"/jobs/{told['id']}")).json()
-    assert (found["status"], found["output"]) == ("succeeded", {"value": 6})
-    assert (found["progress"], found["degraded"]) == (1.0, [])
-    paid = {path.stem: len(path.read_text().split()) for path in tmp_path.glob("*.paid")}
-    assert paid == {"double-n0": 1, "double-n1": 2, "double-n2": 1, "aside": 1}
-
-
-async def test_a_failed_job_resumes_from_the_step_that_failed(
-    client: httpx.AsyncClient, tmp_path: Any
-) -> None:
-    told = await run(client, "tests.line", fail=["flaky_step"], folder=str(tmp_path))
-    assert told["status"] == "failed"
-    (tmp_path / "mended").touch()
-
-    answer = await client.post(f"/jobs/{told['id']}/resume")
-    await run_in_threadpool(drain)
-
-    assert answer.status_code == 202
-    found = (await client.get(f"/jobs/{told['id']}")).json()
-    assert (found["status"], found["output"]) == ("succeeded", {"rows": 3})
-    again = await client.post(f"/jobs/{told['id']}/resume")
-    assert (again.status_code, again.json()["code"]) == (409, "not_resumable")
-
-
-async def test_a_fork_begins_at_its_step_with_edited_outputs(client: httpx.AsyncClient) -> None:
-    told = await run(client, "tests.fan", count=3)
-    fork = {"step": "add", "edits": {"outputs": {"left": {"value": 100}}}}
-
-    forked = (await client.post(f"/jobs/{told['id']}/fork", json=fork)).json()
-    await run_in_threadpool(drain)
-    steps = (await client.get(f"/jobs/{forked['id']}/steps")).json()
-
-    assert forked["forked_from"] == told["id"]
-    assert (await client.get(f"/jobs/{forked['id']}")).json()["status"] == "succeeded"
-    assert {one["attempt"] for one in steps if one["name"] == "double"} == {0}
-    with connection() as conn:
-        outputs = {
-            row.name: row.output
-            for row in conn.exec_driver_sql(
-                "SELECT name, output FROM step WHERE job_id = %(j)s", {"j": forked["id"]}
-            )
-        }
-    assert outputs["add"] == {"total": 103}
-    wrong = await client.post(f"/jobs/{told['id']}/fork", json={"step": "nowhere"})
-    assert (wrong.status_code, wrong.json()["code"]) == (422, "unknown_step")
-
-
-async def test_a_waiting_job_goes_on_with_the_answer(client: httpx.AsyncClient) -> None:
-    told = await run(client, "tests.asking")
-    (asks, _) = (await client.get(f"/jobs/{told['id']}/steps")).json()
-    assert (told["status"], asks["question"]["question"]) == ("waiting", "What is your name?")
-
-    wrong = {"step": "ask_name", "value": {"nobody": 1}}
-    await client.post(f"/jobs/{told['id']}/answer", json=wrong)
-    await run_in_threadpool(drain)
-    assert (await client.get(f"/jobs/{told['id']}")).json()["status"] == "waiting"
-    right = {"step": "ask_name", "value": {"name": "Ann"}}
-    await client.post(f"/jobs/{told['id']}/answer", json=right)
-    await run_in_threadpool(drain)
-
-    found = (await client.get(f"/jobs/{told['id']}")).json()
-    assert found["output"] == {"text": "Hello, Ann!"}
-    late = await client.post(f"/jobs/{told['id']}/answer", json=right)
-    assert (late.status_code, late.json()["code"]) == (409, "not_waiting")
-
-
-async def test_a_cancel_is_final_and_can_be_repeated(client: httpx.AsyncClient) -> None:
-    told = await started(client, "tests.fan")
-
-    first = await client.post(f"/jobs/{told['id']}/cancel")
-    again = await client.post(f"/jobs/{told['id']}/cancel")
-    await run_in_threadpool(drain)
-
-    assert (first.json()["status"], again.json()["status"]) == ("cancelled", "cancelled")
-    done = await run(client, "tests.fan")
-    late = await client.post(f"/jobs/{done['id']}/cancel")
-    assert (late.status_code, late.json()["status"]) == (200, "succeeded")
 
 
 async def test_events_read_back_in_order_and_end(client: httpx.AsyncClient) -> None:

@@ -16,11 +16,13 @@ from models.blobs import hold_blob
 from models.books.library import Book
 from models.jobs.queries import job_output
 from models.jobs.tables import Job, JobStatus
+from models.schedules import keeping
 from models.schedules.tables import FireStatus, Schedule, ScheduleFire
 from models.webhooks.tables import DeliveryStatus, Webhook, WebhookDelivery
 from pipelines.books.sweep_indexes import SweepIndexes, sweep_indexes
 from pipelines.upkeep.prune_blobs import PruneBlobs, prune_blobs
 from pipelines.upkeep.prune_jobs import PruneJobs, prune_jobs
+from tasks import firing
 from tasks.adapters.vectors import PgVectors
 from tasks.pipeline import Pipeline
 from tasks.tools import Passage
@@ -122,3 +124,23 @@ def test_versions_that_nothing_reads_are_dropped_a_day_later() -> None:
     assert told == {"collections": 4}
     assert versions(settled) == [3]
     assert versions(fresh) == [1, 2, 3, 4, 5]
+
+
+def test_the_upkeep_is_scheduled_once_and_runs() -> None:
+    firing.ensure_all_upkeep()
+    firing.ensure_all_upkeep()
+    with transaction() as session:
+        rows = keeping.list_schedules(session, owner=SYSTEM_USER_ID, before=None, limit=50)
+    names = {row.name for row in rows}
+    assert len(rows) == len(names)
+    assert names == {
+        "upkeep.prune_jobs", "upkeep.prune_blobs", "upkeep.settle_costs", "books.sweep_indexes",
+        "books.renew_indexes", "goals.reindex_articles",
+    }  # fmt: skip
+
+    firing.tick(now() + timedelta(days=2))
+    drain()
+
+    with transaction() as session:
+        ended = {job.pipeline: job.status for job in session.exec(select(Job))}
+    assert ended == dict.fromkeys(names, JobStatus.SUCCEEDED)

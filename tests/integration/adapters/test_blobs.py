@@ -8,7 +8,7 @@ from fsspec.implementations.local import LocalFileSystem
 from config.blobs import BlobStore
 from models.errors import Unavailable
 from tasks.adapters.blobs import StoredBlobs
-from tests.suites import BlobsSuite
+from tests.suites.storage import BlobsSuite
 
 
 @pytest.fixture(params=["file", "memory"])

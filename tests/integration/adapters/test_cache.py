@@ -4,7 +4,7 @@ import pytest
 
 from config.local import EmbeddedValkey
 from tasks.adapters.cache import RedisCache
-from tests.suites import CacheSuite
+from tests.suites.storage import CacheSuite
 
 
 class TestRedisCache(CacheSuite):

@@ -5,7 +5,7 @@ from tasks.adapters.embeddings import BATCH_CHARS, BATCH_TEXTS, LiteLLMEmbedder,
 from tasks.refusals import InputRefused, ModelRefused
 from tests.integration.adapters.conftest import Configure
 from tests.scripted_model import ScriptedModel
-from tests.suites import EmbedderSuite
+from tests.suites.models import EmbedderSuite
 
 
 class TestLiteLLMEmbedder(EmbedderSuite):

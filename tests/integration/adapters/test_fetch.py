@@ -16,7 +16,7 @@ from config.settings import FetchSettings
 from models.errors import Unavailable
 from tasks.adapters.fetch import GuardedFetch
 from tasks.refusals import FetchFailed, FetchRefused
-from tests.suites import FetchSuite
+from tests.suites.storage import FetchSuite
 
 LIMITS = FetchSettings(timeout_s=2.0, max_bytes=100_000, max_redirects=3, allow_loopback=True)
 REDIRECTS = {

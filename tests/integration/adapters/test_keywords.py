@@ -4,7 +4,7 @@ from config.local import EmbeddedPostgres
 from models.errors import Unavailable
 from tasks.adapters.keywords import PgKeywords
 from tasks.tools import Passage
-from tests.suites import PASSAGES, KeywordsSuite
+from tests.suites.search import PASSAGES, KeywordsSuite
 
 
 class TestPgKeywords(KeywordsSuite):

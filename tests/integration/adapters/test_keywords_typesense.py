@@ -13,7 +13,7 @@ from tasks.adapters.keywords_typesense import BATCH, TypesenseKeywords, node
 from tasks.refusals import IndexRefused
 from tasks.tools import Passage
 from tests import environment
-from tests.suites import PASSAGES, KeywordsSuite
+from tests.suites.search import PASSAGES, KeywordsSuite
 from tests.typesense_server import KEY, TypesenseServer
 
 Reach = Callable[[str, str], TypesenseKeywords]

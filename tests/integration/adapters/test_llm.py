@@ -12,7 +12,7 @@ from tasks.refusals import ModelRefused
 from tasks.tools import LLM, Message, Structured
 from tests.integration.adapters.conftest import KEY, Configure
 from tests.scripted_model import WORDS, ScriptedModel
-from tests.suites import LLMSuite, StructuredSuite
+from tests.suites.models import LLMSuite, StructuredSuite
 
 ASKED = [Message(role="system", content="Be brief."), Message(role="user", content="Well?")]
 

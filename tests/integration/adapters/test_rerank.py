@@ -11,7 +11,7 @@ from tasks.refusals import ModelRefused
 from tasks.tools import Hit, Passage
 from tests.integration.adapters.conftest import KEY, Configure
 from tests.scripted_model import ScriptedModel, Served
-from tests.suites import PASSAGES, RerankerSuite
+from tests.suites.search import PASSAGES, RerankerSuite
 
 HITS = [Hit(passage=one, score=1 / (one.index + 1)) for one in PASSAGES]
 

@@ -9,7 +9,7 @@ from models.errors import Unavailable
 from tasks.adapters import hnsw
 from tasks.adapters.vectors import PgVectors, nearest_to
 from tasks.tools import Passage
-from tests.suites import PASSAGES, VECTORS, VectorsSuite
+from tests.suites.search import PASSAGES, VECTORS, VectorsSuite
 
 
 class TestPgVectors(VectorsSuite):

@@ -18,7 +18,7 @@ from tasks.refusals import IndexRefused
 from tasks.tools import Passage
 from tests.qdrant_server import QdrantServer, refused
 from tests.scripted_model import Served
-from tests.suites import PASSAGES, VECTORS, VectorsSuite
+from tests.suites.search import PASSAGES, VECTORS, VectorsSuite
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Payload indexes have no effect in the local Qdrant:UserWarning"

@@ -16,7 +16,8 @@ from tasks import admission, dispatcher
 from tasks.declaration import Concurrency
 from tasks.pipeline import Pipeline
 from tests.inline import drain, run
-from tests.pipelines import Keyed, KeyedItems, One, keyed, keyed_each, paired, rest, work
+from tests.keyed_pipelines import Keyed, KeyedItems, keyed, keyed_each, paired, rest, work
+from tests.pipelines import One
 from tests.stack import read, start
 
 

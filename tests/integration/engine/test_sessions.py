@@ -15,7 +15,7 @@ from tests import pipelines
 from tests.inline import drain
 from tests.pipelines import Numbers
 from tests.stack import read, start
-from tests.suites import PASSAGES, VECTORS
+from tests.suites.search import PASSAGES, VECTORS
 
 # Prepared statements are not asked for: they are left out by a setting (DATABASE_DIRECT_URL).
 LEFT_BEHIND = """

@@ -16,13 +16,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
 from config.db import connection, transaction
-from models.accounts import SYSTEM_USER_ID, User
+from models.accounts import User
 from models.base import now as present
 from models.jobs.tables import Job, JobStatus
 from models.schedules import keeping
 from models.schedules.tables import Schedule, ScheduleCreate, ScheduleFire
 from tasks import firing
-from tests.inline import drain
 from tests.pipelines import OWNER
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -287,23 +286,3 @@ def kill_connections() -> None:
                 "AND xact_start IS NOT NULL"
             )
         )
-
-
-def test_the_upkeep_is_scheduled_once_and_runs() -> None:
-    firing.ensure_all_upkeep()
-    firing.ensure_all_upkeep()
-    with transaction() as session:
-        rows = keeping.list_schedules(session, owner=SYSTEM_USER_ID, before=None, limit=50)
-    names = {row.name for row in rows}
-    assert len(rows) == len(names)
-    assert names == {
-        "upkeep.prune_jobs", "upkeep.prune_blobs", "upkeep.settle_costs", "books.sweep_indexes",
-        "books.renew_indexes", "goals.reindex_articles",
-    }  # fmt: skip
-
-    firing.tick(present() + timedelta(days=2))
-    drain()
-
-    with transaction() as session:
-        ended = {job.pipeline: job.status for job in session.exec(select(Job))}
-    assert ended == dict.fromkeys(names, JobStatus.SUCCEEDED)

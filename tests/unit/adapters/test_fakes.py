@@ -13,18 +13,9 @@ from tests.fakes import (
     FakeReranker,
     FakeVectors,
 )
-from tests.suites import (
-    BlobsSuite,
-    CacheSuite,
-    EmbedderSuite,
-    FetchSuite,
-    KeywordsSuite,
-    LLMSuite,
-    RerankerSuite,
-    Sketch,
-    StructuredSuite,
-    VectorsSuite,
-)  # fmt: skip
+from tests.suites.models import EmbedderSuite, LLMSuite, Sketch, StructuredSuite
+from tests.suites.search import KeywordsSuite, RerankerSuite, VectorsSuite
+from tests.suites.storage import BlobsSuite, CacheSuite, FetchSuite
 
 
 class TestFakeLLM(LLMSuite):

@@ -16,7 +16,7 @@ from tasks.adapters.offline.hashing import DIMENSION, hashed
 from tasks.adapters.offline.reply import bm25, reply
 from tasks.adapters.offline.words import sentences, stem
 from tasks.tools import Message
-from tests.suites import EmbedderSuite, LLMSuite, StructuredSuite
+from tests.suites.models import EmbedderSuite, LLMSuite, StructuredSuite
 
 QUOTES = [
     "I could easily forgive his pride, if he had not mortified mine.",

@@ -9,7 +9,7 @@ from pipelines.books.retrieval import HybridSearch, fuse
 from tasks.refusals import IndexRefused, ModelRefused
 from tasks.tools import Hit
 from tests.fakes import FakeEmbedder, FakeKeywords, FakeReranker, FakeVectors
-from tests.suites import PASSAGES
+from tests.suites.search import PASSAGES
 
 
 class Order:

@@ -1,4 +1,4 @@
-"""The tool `Speech`; with a scripted server in tests/integration/goals/test_voice.py."""
+"""The tool `Speech`; with a scripted server in tests/integration/goals/test_voice_sessions.py."""
 
 import pytest
 from pydantic import SecretStr

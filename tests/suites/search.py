@@ -1,29 +1,12 @@
-"""What every implementation of a tool promises: the fakes and the real adapters run the same."""
+"""For what finds passages, by meaning or by words, and puts them in order."""
 
 import math
 from itertools import pairwise
 
 import pytest
-from pydantic import BaseModel
 
-from models.errors import NotFound
-from tasks.refusals import FetchFailed, FetchRefused
-from tasks.tools import (
-    LLM,
-    Blobs,
-    Cache,
-    Embedder,
-    Fetch,
-    Hit,
-    Keywords,
-    Message,
-    Passage,
-    Reranker,
-    Structured,
-    Vectors,
-)  # fmt: skip
+from tasks.tools import Hit, Keywords, Passage, Reranker, Vectors
 
-ASKED = [Message(role="user", content="What is universally acknowledged?")]
 TEXTS = [
     "Elizabeth walked to Netherfield through the mud.",
     "Darcy wrote a letter about Wickham.",
@@ -35,67 +18,6 @@ PASSAGES = [
     for place, text in enumerate(TEXTS)
 ]
 VECTORS = [[1.0, 0.0, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]]
-
-
-class Sketch(BaseModel):
-    """A form."""
-
-    summary: str
-    personality_traits: list[str]
-
-
-class LLMSuite:
-    """For `llm`: any model that answers in more than one word."""
-
-    def test_an_answer_names_the_model_of_its_purpose(self, llm: LLM) -> None:
-        answer = llm.complete(ASKED, purpose="chat")
-        assert answer.text
-        assert answer.model == llm.name("chat")
-
-    def test_a_stream_comes_in_pieces_that_are_text(self, llm: LLM) -> None:
-        pieces = [piece for piece in llm.stream(ASKED, purpose="chat") if piece]
-        assert len(pieces) > 1
-        assert "".join(pieces).strip()
-
-    def test_the_same_question_gets_the_same_answer(self, llm: LLM) -> None:
-        first, second = (llm.complete(ASKED, purpose="chat") for _ in range(2))
-        assert first == second
-
-    def test_a_stream_may_be_left(self, llm: LLM) -> None:
-        stream = llm.stream(ASKED, purpose="chat")
-        next(stream)
-        stream.close()  # type: ignore[attr-defined]
-        assert list(stream) == []
-
-
-class StructuredSuite:
-    """For `forms`: any model that fills in forms."""
-
-    def test_a_form_comes_back_filled_in(self, forms: Structured) -> None:
-        filled = forms.fill(Sketch, ASKED, purpose="analysis")
-        assert isinstance(filled, Sketch)
-
-
-class EmbedderSuite:
-    """For `embedder`."""
-
-    def test_every_text_gets_a_vector_of_unit_length_and_the_said_dimension(
-        self, embedder: Embedder
-    ) -> None:
-        vectors = embedder.embed([*TEXTS, ""])
-        assert len(vectors) == len(TEXTS) + 1
-        assert {len(vector) for vector in vectors} == {embedder.model().dimension}
-        assert all(math.isclose(math.hypot(*vector), 1.0, rel_tol=1e-6) for vector in vectors)
-
-    def test_vectors_come_in_the_order_of_their_texts(self, embedder: Embedder) -> None:
-        alone = [embedder.embed([text])[0] for text in TEXTS]
-        assert embedder.embed(TEXTS) == alone
-
-    def test_no_texts_have_no_vectors(self, embedder: Embedder) -> None:
-        assert embedder.embed([]) == []
-
-    def test_more_texts_than_one_request_holds_are_embedded(self, embedder: Embedder) -> None:
-        assert len(embedder.embed([f"text {number}" for number in range(250)])) == 250
 
 
 class VectorsSuite:
@@ -266,59 +188,3 @@ class RerankerSuite:
     def test_a_few_may_be_all_there_are(self, reranker: Reranker) -> None:
         hits = [Hit(passage=PASSAGES[0], score=0.5)]
         assert [hit.passage for hit in reranker.rerank("mud", hits, top_k=9)] == [PASSAGES[0]]
-
-
-class BlobsSuite:
-    """For `blobs`."""
-
-    def test_bytes_come_back_as_they_were(self, blobs: Blobs) -> None:
-        data = bytes(range(256)) * 1000
-        stored = blobs.put(data)
-        assert stored.size_bytes == len(data)
-        assert blobs.get(stored.key) == data
-
-    def test_the_same_bytes_have_the_same_key(self, blobs: Blobs) -> None:
-        assert blobs.put(b"same") == blobs.put(b"same")
-        assert blobs.put(b"same") != blobs.put(b"other")
-
-    def test_nothing_is_something_to_store(self, blobs: Blobs) -> None:
-        assert blobs.get(blobs.put(b"").key) == b""
-
-    @pytest.mark.parametrize("key", ["ab/cd/abcd", "../../etc/passwd", "/etc/passwd"])
-    def test_a_key_that_was_never_given_is_not_found(self, blobs: Blobs, key: str) -> None:
-        with pytest.raises(NotFound):
-            blobs.get(key)
-
-
-class FetchSuite:
-    """For `fetch` and `base`, where `/book.txt` is b"text" * 1000 and nothing else is."""
-
-    def test_a_file_is_downloaded_with_its_progress(self, fetch: Fetch, base: str) -> None:
-        told: list[tuple[int, int]] = []
-        body = fetch.download(f"{base}/book.txt", progress=lambda *at: told.append(at))
-        assert body == b"text" * 1000
-        assert told[-1] == (4000, 4000)
-
-    def test_a_file_that_is_not_there_is_final(self, fetch: Fetch, base: str) -> None:
-        with pytest.raises(FetchFailed) as caught:
-            fetch.download(f"{base}/nothing.txt")
-        assert caught.value.details["status"] == 404
-
-    def test_a_private_address_is_refused(self, fetch: Fetch) -> None:
-        with pytest.raises(FetchRefused) as caught:
-            fetch.download("http://10.0.0.1/book.txt")
-        assert caught.value.details["reason"] == "address"
-
-
-class CacheSuite:
-    """For `cache`: an empty one."""
-
-    def test_what_was_put_there_is_found(self, cache: Cache) -> None:
-        cache.put("key", "välue", ttl_s=60)
-        assert cache.get("key") == "välue"
-        assert cache.get("another") is None
-
-    def test_the_last_value_counts(self, cache: Cache) -> None:
-        cache.put("key", "first", ttl_s=60)
-        cache.put("key", "second", ttl_s=60)
-        assert cache.get("key") == "second"
