@@ -47,7 +47,7 @@ class Vectors(Protocol):
     """Semantic search over named collections."""
 
     def create(self, collection: str, dimension: int) -> None:
-        """Make an empty collection, replacing one of that name. Safe to repeat."""
+        """Make a collection, unless it is there: an attempt that comes late empties nothing."""
         ...
 
     def upsert(
@@ -82,7 +82,7 @@ class Keywords(Protocol):
     """Keyword search over named collections."""
 
     def create(self, collection: str) -> None:
-        """Make an empty collection, replacing one of that name. Safe to repeat."""
+        """Make a collection, unless it is there: an attempt that comes late empties nothing."""
         ...
 
     def upsert(self, collection: str, passages: Sequence[Passage]) -> None:

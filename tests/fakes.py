@@ -110,7 +110,7 @@ class FakeVectors:
         self.collections: dict[str, dict[str, tuple[Passage, list[float]]]] = {}
 
     def create(self, collection: str, dimension: int) -> None:
-        self.collections[collection] = {}
+        self.collections.setdefault(collection, {})
 
     def upsert(
         self, collection: str, passages: Sequence[Passage], vectors: Sequence[Sequence[float]]
@@ -149,7 +149,7 @@ class FakeKeywords:
         self.collections: dict[str, dict[str, Passage]] = {}
 
     def create(self, collection: str) -> None:
-        self.collections[collection] = {}
+        self.collections.setdefault(collection, {})
 
     def upsert(self, collection: str, passages: Sequence[Passage]) -> None:
         held = self.collections.setdefault(collection, {})

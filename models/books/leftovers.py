@@ -15,8 +15,9 @@ LOOKED_BACK = 50  # versions: more readings than that within a day leave some be
 def leftover_collections(session: Session, *, read_from: datetime, read_to: datetime) -> list[str]:
     """Return the collections left behind where the last reading ended between two moments.
 
-    To index again counts as reading. Those are the versions before the live one, and the later ones
-    of readings that failed. A book of which a version is being made has none.
+    To index again counts as reading. Those are the versions before the live one: a later one is of
+    a reading that failed, which somebody may resume. A book of which a version is being made has
+    none.
     """
     again = reindexing_jobs()
     last = func.max(Job.finished_at)
@@ -32,6 +33,5 @@ def leftover_collections(session: Session, *, read_from: datetime, read_to: date
     return [
         collection_name(book.id, version)
         for book in rows
-        for version in range(max(1, book.index_version - LOOKED_BACK), book.last_version + 1)
-        if version != book.index_version
+        for version in range(max(1, book.index_version - LOOKED_BACK), book.index_version)
     ]

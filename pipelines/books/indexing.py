@@ -36,7 +36,7 @@ class Batch(BaseModel):
 
 
 class Index(BaseModel):
-    """A new, empty collection, what makes its vectors, and what is to be put into it."""
+    """A collection of this version's own, what makes its vectors, and what is to be put into it."""
 
     collection: str
     model: str

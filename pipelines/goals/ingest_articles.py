@@ -59,18 +59,19 @@ class CorpusIndex(BaseModel):
     dimension: int
 
 
+class Published(BaseModel):
+    """What can be searched now."""
+
+    articles: int
+    chunks: int
+
+
 class Ingested(BaseModel):
     """What can be searched now, as the document says it."""
 
     status: str = "success"
     articles: int
     chunks: int
-
-
-class CorpusSwept(BaseModel):
-    """How many old collections were dropped."""
-
-    dropped: int
 
 
 class TooManyChunks(Unprocessable):
@@ -171,19 +172,9 @@ def index_articles(
     return CorpusIndex(model=model.name, dimension=model.dimension)
 
 
-@step()
-def sweep(edition: CorpusEdition, ingested: CorpusIndex, vectors: Vectors) -> CorpusSwept:
-    """Drop earlier versions, but not the live one: plans under way may search it a while longer."""
-    latest = range(max(1, edition.version - SWEPT), edition.version)
-    old = [version for version in latest if version != edition.live]
-    for version in old:
-        vectors.drop(Corpus(name=CORPUS).collection(version))
-    return CorpusSwept(dropped=len(old))
-
-
 def publish(
     edition: CorpusEdition, chunks: ArticleChunks, index: CorpusIndex, job: JobRef, session: Session
-) -> Ingested:
+) -> Published:
     """Flip the corpus to the new version, unless a newer one was faster."""
     row = session.get_one(Corpus, CORPUS, with_for_update=True)
     if row.version < edition.version:
@@ -192,7 +183,19 @@ def publish(
         row.version, row.passages = edition.version, chunks.passages.key
         row.embedding_model, row.embedding_dimension = index.model, index.dimension
         row.articles, row.chunks, row.updated_at = chunks.articles, chunks.chunks, now()
-    return Ingested(articles=chunks.articles, chunks=chunks.chunks)
+    return Published(articles=chunks.articles, chunks=chunks.chunks)
+
+
+@step()
+def sweep(edition: CorpusEdition, published: Published, vectors: Vectors) -> Ingested:
+    """Drop earlier versions, but not the one before: plans under way may search it a while longer.
+
+    None of them is live: this version is, or a newer one.
+    """
+    for version in range(max(1, edition.version - SWEPT), edition.version):
+        if version != edition.live:
+            vectors.drop(Corpus(name=CORPUS).collection(version))
+    return Ingested(articles=published.articles, chunks=published.chunks)
 
 
 ingest_articles = Pipeline(
@@ -200,7 +203,7 @@ ingest_articles = Pipeline(
     open_edition,
     read_articles,
     index_articles,
-    sweep,
     publish,
+    sweep,
     input=IngestArticles,
 )

@@ -66,8 +66,7 @@ class PgKeywords:
     """
 
     def create(self, collection: str) -> None:
-        """Make an empty collection, replacing one of that name. Safe to repeat."""
-        self.drop(collection)
+        """Make a collection, unless it is there: here, there is nothing to do."""
 
     def upsert(self, collection: str, passages: Sequence[Passage]) -> None:
         """Store passages. Safe to repeat. Raises Unavailable."""

@@ -8,7 +8,7 @@ candidates with all words together and with each alone; the ranking is made here
 import json
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from typesense import Client
 from typesense.configuration import NodeConfigDict
-from typesense.exceptions import ObjectNotFound, TypesenseClientError
+from typesense.exceptions import ObjectAlreadyExists, ObjectNotFound, TypesenseClientError
 
 from config.settings import listed, settings
 from models.errors import DomainError, Unavailable
@@ -63,12 +63,8 @@ class TypesenseKeywords:
         self._client = client or connect()
 
     def create(self, collection: str) -> None:
-        """Make an empty collection, replacing one of that name. Safe to repeat.
-
-        Raises Unavailable, IndexRefused.
-        """
-        self.drop(collection)
-        with translated():
+        """Make a collection, unless it is there. Raises Unavailable, IndexRefused."""
+        with translated(), suppress(ObjectAlreadyExists):
             self._client.collections.create(
                 {
                     "name": collection,

@@ -29,8 +29,7 @@ class PgVectors:
         self._large = large
 
     def create(self, collection: str, dimension: int) -> None:
-        """Make an empty collection, replacing one of that name. Safe to repeat."""
-        self.drop(collection)
+        """Make a collection, unless it is there: here, there is nothing to do."""
 
     def upsert(
         self, collection: str, passages: Sequence[Passage], vectors: Sequence[Sequence[float]]

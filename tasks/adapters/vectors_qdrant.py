@@ -47,14 +47,11 @@ class QdrantVectors:
         self._client = client or connect()
 
     def create(self, collection: str, dimension: int) -> None:
-        """Make an empty collection, replacing one of that name. Safe to repeat.
-
-        Raises Unavailable, IndexRefused.
-        """
+        """Make a collection, unless it is there. Raises Unavailable, IndexRefused."""
         vectors = VectorParams(size=dimension, distance=Distance.COSINE)
         with translated():
-            self._client.delete_collection(collection)
-            self._client.create_collection(collection, vectors_config=vectors)
+            if not self._client.collection_exists(collection):
+                self._client.create_collection(collection, vectors_config=vectors)
             # A server in strict mode filters by indexed fields only.
             self._client.create_payload_index(collection, "index", PayloadSchemaType.INTEGER)
 

@@ -227,6 +227,25 @@ def books_are_alike(load: Load) -> Check:
     return _check("a book is the same each time it is read in", len(books), wrong)
 
 
+def live_indexes_are_whole(_: Load) -> Check:
+    """What a live version is said to hold can be found in it, by meaning and by words."""
+    rows = query("""
+        WITH live AS (
+            SELECT book.id || '_v' || index_version AS name, total_chunks AS told, true AS words
+            FROM book JOIN job ON job.id = book.job_id
+            WHERE index_version > 0 AND job.status = 'succeeded'
+            UNION ALL
+            SELECT 'goals_' || name || '_v' || version, chunks, false FROM goal_corpus
+            WHERE version > 0
+        )
+        SELECT name, told, words, (SELECT count(*) FROM vector_passage WHERE collection = name),
+            (SELECT count(*) FROM keyword_passage WHERE collection = name) AS found FROM live""")
+    wrong = [
+        tuple(row) for row in rows if row.count != row.told or (row.words and row.found != row.told)
+    ]
+    return _check("a live index holds all that it is said to hold", len(rows), wrong)
+
+
 def products_have_ended(load: Load) -> Check:
     """Every goal has a plan or says why not; every account has one mail."""
     goals = query("""
@@ -248,5 +267,6 @@ OF_THE_LOAD: Sequence[Callable[[Load], Check]] = (
     events_are_dense,
     outputs_are_the_streams,
     books_are_alike,
+    live_indexes_are_whole,
     products_have_ended,
 )

@@ -121,8 +121,8 @@ def test_versions_that_nothing_reads_are_dropped_a_day_later() -> None:
 
     told = run(sweep_indexes, SweepIndexes())
 
-    assert told == {"collections": 4}
-    assert versions(settled) == [3]
+    assert told == {"collections": 2}
+    assert versions(settled) == [3, 4, 5]  # the later ones may be gone on with
     assert versions(fresh) == [1, 2, 3, 4, 5]
 
 

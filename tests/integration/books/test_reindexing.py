@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlmodel import col, select
 
+from config.blobs import BlobStore
 from config.db import transaction
 from models.accounts import SYSTEM_USER_ID
 from models.base import now
@@ -17,11 +18,11 @@ from models.books.reindexing import stale_books
 from models.jobs.queries import job_output
 from models.jobs.tables import Job, JobStatus
 from pipelines.books import indexing, renew_indexes
-from pipelines.books.indexing import Index
+from pipelines.books.indexing import Index, keep_chunks, open_index
 from pipelines.books.ingest import ingest
 from pipelines.books.reindex_book import ReindexBook, flip, open_renewal, reindex_book
 from pipelines.books.retrieval import HybridSearch
-from pipelines.books.staging import IngestBook
+from pipelines.books.staging import Edition, IngestBook
 from tasks.adapters.keywords import PgKeywords
 from tasks.adapters.vectors import PgVectors
 from tasks.refusals import ModelRefused
@@ -197,6 +198,17 @@ def test_only_so_many_books_are_under_way(models: Models, monkeypatch: pytest.Mo
     drain()
     assert (look(), look()) == (1, 0)
     assert {live(book) for book in books} == {(2, NEW, 13)}
+
+
+def test_an_attempt_that_comes_late_empties_no_live_index(models: Models) -> None:
+    book = add_book(models)
+    edition = Edition(book_id=book, version=1, file_url=None, file_blob=None)
+    chunks = keep_chunks(PASSAGES, [], BlobStore())
+
+    open_index(edition, chunks, models, PgVectors(), PgKeywords())
+
+    assert PgKeywords().passages(collection_name(book, 1)) == PASSAGES
+    assert PgVectors().count(collection_name(book, 1)) == len(PASSAGES)
 
 
 def test_the_version_before_is_dropped_a_day_later_but_none_that_is_being_made(
