@@ -60,10 +60,11 @@ class CorpusIndex(BaseModel):
 
 
 class Published(BaseModel):
-    """What can be searched now."""
+    """What can be searched now, and which version could until then."""
 
     articles: int
     chunks: int
+    before: int
 
 
 class Ingested(BaseModel):
@@ -177,23 +178,24 @@ def publish(
 ) -> Published:
     """Flip the corpus to the new version, unless a newer one was faster."""
     row = session.get_one(Corpus, CORPUS, with_for_update=True)
-    if row.version < edition.version:
+    before = row.version
+    if before < edition.version:
         release_blobs(session, owner=job.owner_id, purpose=f"corpus:{CORPUS}")
         hold_blob(session, chunks.passages, owner=job.owner_id, purpose=f"corpus:{CORPUS}")
         row.version, row.passages = edition.version, chunks.passages.key
         row.embedding_model, row.embedding_dimension = index.model, index.dimension
         row.articles, row.chunks, row.updated_at = chunks.articles, chunks.chunks, now()
-    return Published(articles=chunks.articles, chunks=chunks.chunks)
+    return Published(articles=chunks.articles, chunks=chunks.chunks, before=before)
 
 
 @step()
 def sweep(edition: CorpusEdition, published: Published, vectors: Vectors) -> Ingested:
-    """Drop earlier versions, but not the one before: plans under way may search it a while longer.
+    """Drop earlier versions: this one is live, or a newer one.
 
-    None of them is live: this version is, or a newer one.
+    Not what was live of late, which plans under way may search a while longer.
     """
     for version in range(max(1, edition.version - SWEPT), edition.version):
-        if version != edition.live:
+        if version not in (edition.live, published.before):
             vectors.drop(Corpus(name=CORPUS).collection(version))
     return Ingested(articles=published.articles, chunks=published.chunks)
 

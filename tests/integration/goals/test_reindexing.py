@@ -10,19 +10,29 @@ import pytest
 from config.blobs import BlobStore
 from config.db import transaction
 from models.accounts import SYSTEM_USER_ID
-from models.base import now
+from models.base import new_id, now
 from models.goals.corpus import CORPUS
 from models.goals.tables import Corpus
 from models.jobs.queries import job_output
 from models.jobs.tables import Job
+from pipelines.goals.ingest_articles import (
+    ArticleChunks,
+    CorpusEdition,
+    IngestArticles,
+    index_articles,
+    open_edition,
+    publish,
+    sweep,
+)
 from pipelines.goals.reindex_articles import ReindexArticles, reindex_articles
 from tasks.adapters.vectors import PgVectors
 from tasks.refusals import ModelRefused
 from tasks.toolbox import TOOLS
-from tasks.tools import Embedder, Passage, Vectors
+from tasks.tools import Embedder, JobRef, Passage, Vectors
 from tests.fakes import FakeEmbedder
 from tests.inline import drain
 from tests.integration.books.talk import Given
+from tests.pipelines import OWNER
 
 ARTICLES = [Passage(id=f"p{k}", text=f"Run {k} miles.", index=k) for k in range(3)]
 DAYS_AGO = now() - timedelta(days=2)
@@ -96,3 +106,39 @@ def test_articles_that_cannot_be_embedded_stay_searchable_as_they_were(embedder:
     assert live() == (1, "fake/old")
     embedder.refuses = False
     assert look() == {"chunks": 0}
+
+
+def opened() -> CorpusEdition:
+    with transaction() as session:
+        return open_edition(IngestArticles(), session)
+
+
+def finish(edition: CorpusEdition, embedder: Letters) -> None:
+    """Carry out what is left of an ingestion: the index, the flip, the sweep."""
+    vectors, blobs = PgVectors(), BlobStore()
+    data = json.dumps([one.model_dump() for one in ARTICLES]).encode()
+    chunks = ArticleChunks(passages=blobs.put(data), articles=1, chunks=3)
+    unseen: Any = lambda *_: None  # noqa: E731 — nobody watches
+    index = index_articles(edition, chunks, blobs, embedder, vectors, unseen)
+    with transaction() as session:
+        job = JobRef(id=new_id(), owner_id=OWNER)
+        published = publish(edition, chunks, index, job, session)
+    sweep(edition, published, vectors)
+
+
+def searchable() -> list[int]:
+    corpus = Corpus(name=CORPUS)
+    return [one for one in range(1, 9) if PgVectors().count(corpus.collection(one))]
+
+
+def test_what_was_live_of_late_is_not_swept(embedder: Letters) -> None:
+    finish(opened(), embedder)
+    slow, fast = opened(), opened()
+    finish(slow, embedder)
+    assert searchable() == [1, 2]
+
+    finish(fast, embedder)
+    assert searchable() == [1, 2, 3]  # 2 was, though not when this ingestion began
+
+    finish(opened(), embedder)
+    assert searchable() == [3, 4]
