@@ -63,12 +63,13 @@ class BlobStore:
         """Say whether a blob is there."""
         return bool(self._files.exists(self._path(key)))
 
-    def delete(self, key: str) -> None:
-        """Remove a blob. Safe to repeat."""
-        try:
-            self._files.rm_file(self._path(key))
-        except FileNotFoundError:
-            return
+    def delete(self, key: str, *, stored_at: datetime | None = None) -> None:
+        """Remove a blob; with `stored_at` only if nobody has stored it again. Safe to repeat."""
+        path = self._path(key)
+        self._files.invalidate_cache(path)  # of what was listed, as S3's has one
+        with suppress(FileNotFoundError):
+            if stored_at is None or self._stored_at(path) == stored_at:
+                self._files.rm_file(path)
 
     def keys(self) -> dict[str, datetime]:
         """Return every key and when it was stored, half-written leftovers included."""

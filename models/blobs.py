@@ -11,10 +11,11 @@ from config.blobs import Blob as Blob
 from config.blobs import BlobStore
 from models.base import now, timestamp
 from models.errors import NotFound
+from models.jobs import retention
 
 
 class BlobRef(SQLModel, table=True):
-    """An owner's claim on a blob. A blob without claims is pruned."""
+    """An owner's claim on a blob. Without one it is pruned, unless a job needs it."""
 
     __tablename__ = "blob_ref"
 
@@ -65,7 +66,10 @@ def release_blobs(session: Session, *, owner: UUID, purpose: str) -> None:
 
 
 def unreferenced(session: Session, keys: dict[str, datetime], *, older_than: timedelta) -> set[str]:
-    """Return those of `keys` (key -> stored at) that nobody holds and that are old enough."""
+    """Return those of `keys` (key -> stored at) that are old enough and that nobody needs.
+
+    An owner may hold them, and a job that has not succeeded: it may be resumed.
+    """
     old = {key for key, stored_at in keys.items() if stored_at < now() - older_than}
     held = set(session.exec(select(BlobRef.key).where(BlobRef.key.in_(old))))  # type: ignore[attr-defined]
-    return old - held
+    return old - held - retention.blobs_named(session.connection())

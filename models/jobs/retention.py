@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, func, insert, select
 
 from config.settings import settings
-from models.base import new_id, now
+from models.base import new_id, now, one_statement
 from models.jobs.bookkeeping import idempotency, job_daily
 from models.jobs.tables import job, step
 
@@ -29,6 +29,21 @@ def forget_keys(conn: Connection) -> int:
 def oldest_kept(days: float | None = None) -> datetime:
     """Return the moment before which whatever has ended is forgotten (RETENTION_JOBS_DAYS)."""
     return now() - timedelta(days=settings.retention.jobs_days if days is None else days)
+
+
+_BLOBS_NAMED = one_statement(
+    """
+SELECT DISTINCT found[1] FROM job LEFT JOIN step ON step.job_id = job.id, regexp_matches(
+    concat(job.input, step.output, step.checkpoint), '[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}', 'g'
+) AS found
+WHERE job.status <> 'succeeded'
+"""
+)
+
+
+def blobs_named(conn: Connection) -> set[str]:
+    """Return the keys of blobs that jobs speak of which go on, or may be gone on with."""
+    return set(conn.execute(_BLOBS_NAMED).scalars())
 
 
 def prune(conn: Connection, *, before: datetime) -> int:

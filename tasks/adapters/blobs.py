@@ -38,7 +38,7 @@ class StoredBlobs:
             unneeded = blobs.unreferenced(session, stored, older_than=old)
         for number, key in enumerate(unneeded, 1):
             with _translated():
-                self._store.delete(key)
+                self._store.delete(key, stored_at=stored[key])  # to list many takes long
             progress(number, len(unneeded), "blobs")
         return len(unneeded)
 

@@ -6,16 +6,17 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 from sqlmodel import select
 
 from config.blobs import BlobStore
 from config.db import transaction
 from models.accounts import SYSTEM_USER_ID
 from models.base import new_id, now
-from models.blobs import hold_blob
+from models.blobs import hold_blob, unreferenced
 from models.books.library import Book
 from models.jobs.queries import job_output
-from models.jobs.tables import Job, JobStatus
+from models.jobs.tables import Job, JobStatus, step
 from models.schedules import keeping
 from models.schedules.tables import FireStatus, Schedule, ScheduleFire
 from models.webhooks.tables import DeliveryStatus, Webhook, WebhookDelivery
@@ -27,7 +28,7 @@ from tasks.adapters.vectors import PgVectors
 from tasks.pipeline import Pipeline
 from tasks.tools import Passage
 from tests.inline import drain
-from tests.pipelines import OWNER, Numbers, fan
+from tests.pipelines import OWNER, Numbers, fan, halves
 
 OLD = now() - timedelta(days=40)
 
@@ -93,6 +94,34 @@ def test_blobs_that_nobody_claims_are_deleted_after_a_day() -> None:
 
     assert run(prune_blobs, PruneBlobs()) == {"blobs": 1}
     assert [store.exists(blob.key) for blob in (young, old, held)] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("status", "kept"),
+    [
+        (JobStatus.RUNNING, True),
+        (JobStatus.FAILED, True),
+        (JobStatus.SUCCEEDED_DEGRADED, True),
+        (JobStatus.SUCCEEDED, False),
+    ],
+)
+def test_blobs_that_a_job_may_go_on_with_stay(status: JobStatus, kept: bool) -> None:
+    store = BlobStore()
+    output, checkpoint = (store.put(os.urandom(20)) for _ in range(2))
+    ago = time.time() - 2 * 86_400
+    for blob in (output, checkpoint):
+        os.utime(store._path(blob.key), (ago, ago))
+    with transaction() as session:
+        job = halves.start(session, Numbers(), owner=OWNER)
+        job.status, job.finished_at = status, None if status is JobStatus.RUNNING else now()
+        told = {"output": {"text": output.model_dump()}, "checkpoint": {"at": checkpoint.key}}
+        session.connection().execute(update(step).where(step.c.job_id == job.id).values(**told))
+
+    with transaction() as session:
+        unneeded = unreferenced(session, store.keys(), older_than=timedelta(days=1))
+
+    ours = {output.key, checkpoint.key}
+    assert unneeded & ours == (set() if kept else ours)
 
 
 def add_book(read_at: timedelta, *, live: int, last: int) -> UUID:

@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,20 @@ def test_keys_tell_when_they_were_stored(store: BlobStore) -> None:
 
 def test_a_store_without_blobs_has_no_keys(store: BlobStore) -> None:
     assert store.keys() == {}
+
+
+def test_a_blob_that_was_stored_again_is_young_and_stays(tmp_path: Path) -> None:
+    store = BlobStore(f"file://{tmp_path}")
+    again, old = store.put(b"again").key, store.put(b"old").key
+    for key in (again, old):
+        os.utime(tmp_path / key, (0, 0))
+    listed = store.keys()
+    store.put(b"again")
+
+    for key in (again, old):
+        store.delete(key, stored_at=listed[key])
+
+    assert store.keys().keys() == {again}
 
 
 def test_what_goes_while_keys_are_listed_is_no_error(
