@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import psutil
 from config.local import EmbeddedPostgres, EmbeddedValkey
 from config.local.lock import FolderLock
 from config.local.orphans import marked
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 WAIT_S = 60.0
@@ -101,12 +101,6 @@ class Checkout:
             process.kill()
         self.postgres.remove()
         self.valkey.remove()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(happened: Callable[[], object]) -> None:

@@ -8,7 +8,7 @@ import psycopg
 
 from config.local import EmbeddedPostgres
 from config.local.server import EmbeddedServer
-from tests.typesense_server import free_port
+from tests.ports import free_port
 
 BINARY = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
 POOL_SIZE = 3  # few enough that clients do get each other's connections

@@ -7,7 +7,7 @@ from kombu import Connection
 
 from config.local.orphans import end
 from config.local.server import EmbeddedServer
-from tests.typesense_server import free_port
+from tests.ports import free_port
 
 BINARY = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 

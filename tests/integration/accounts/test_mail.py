@@ -1,7 +1,6 @@
 """Verification mail against a real SMTP server on loopback."""
 
 import re
-import socket
 from collections.abc import Iterator
 from email import message_from_bytes
 from typing import Any
@@ -21,6 +20,7 @@ from tasks.adapters.mail import SmtpMail
 from tasks.refusals import MailRefused
 from tests.inline import drain
 from tests.integration.accounts.people import PASSWORD, come_in, execute, join, sign_up
+from tests.ports import free_port
 
 LETTER = Letter(id=uuid4(), to="me@example.org", subject="Hello", body="Good day.\n")
 
@@ -45,18 +45,11 @@ class Postbox:
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def postbox(free_port: int) -> Iterator[tuple[Postbox, SmtpSettings]]:
-    box = Postbox()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port)
+def postbox() -> Iterator[tuple[Postbox, SmtpSettings]]:
+    box, port = Postbox(), free_port()
+    controller = Controller(box, hostname="127.0.0.1", port=port)
     controller.start()
-    yield box, SmtpSettings(host="127.0.0.1", port=free_port, security="none", timeout_s=5)
+    yield box, SmtpSettings(host="127.0.0.1", port=port, security="none", timeout_s=5)
     controller.stop()
 
 
@@ -185,9 +178,9 @@ def test_a_server_without_tls_gets_no_mail_unless_that_is_said(
     assert box.letters == []
 
 
-def test_a_server_that_is_not_there_may_come_back(free_port: int) -> None:
+def test_a_server_that_is_not_there_may_come_back() -> None:
     with pytest.raises(Unavailable):
-        SmtpMail(SmtpSettings(host="127.0.0.1", port=free_port)).send(LETTER)
+        SmtpMail(SmtpSettings(host="127.0.0.1", port=free_port())).send(LETTER)
 
 
 def test_without_a_server_the_mail_is_in_the_log(caplog: Any) -> None:
