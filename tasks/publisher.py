@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from amqp.exceptions import AMQPError
 from celery import chain
 from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy.exc import DBAPIError
@@ -31,7 +32,7 @@ BACKLOG = 10_000  # step ids waiting to be sent; beyond that the dispatcher does
 HINTS_PER_SLOT = 2  # one that runs and one that waits: more would only defeat priorities
 _LOOK_EVERY_S = 1.0
 
-_broker_failures: tuple[type[Exception], ...] = (BrokerError, OSError)
+_broker_failures: tuple[type[Exception], ...] = (BrokerError, OSError, AMQPError)
 
 
 class _Publisher:

@@ -4,14 +4,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
 from config.db import engine
+from config.settings import settings
+from models.jobs.hints import Hint
 from models.jobs.tables import JobStatus
+from tasks import publisher
+from tasks.celery import app
 from tests.rabbitmq import BINARY, RabbitMQ
 from tests.stack import ROOT, Stack, effects, ended, fresh_database, prepare_owner, read
 
@@ -62,6 +67,31 @@ def test_jobs_succeed_over_rabbitmq_also_when_it_was_down_as_they_began(
         ends = [ended(one, 90, between=stack.revive).status for one in meanwhile]
     assert set(ends) == {JobStatus.SUCCEEDED}
     assert [effects(one) for one in meanwhile] == [["first", "last"]] * 3
+
+
+def test_a_busy_worker_is_not_held_up_by_the_events_it_sends(stack: Stack) -> None:
+    with httpx.Client(base_url=stack.start_web()) as client:
+        jobs = [post(client, "fan", count=100) for _ in range(3)]
+        assert {ended(one, 60).status for one in jobs} == {JobStatus.SUCCEEDED}
+
+
+def test_a_broker_that_refuses_takes_no_hint_and_ends_no_publisher(
+    rabbitmq: RabbitMQ,
+    _postgres_server: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fresh_database()
+    wrong = rabbitmq.url.replace("guest:guest", "guest:wrong")
+    configured = settings.broker.model_copy(update={"url": wrong})
+    monkeypatch.setattr(publisher, "settings", settings.model_copy(update={"broker": configured}))
+    monkeypatch.setattr(app.conf, "broker_write_url", wrong)
+    hint = Hint(uuid4(), uuid4(), "tests.line", "write_first", "", "io", 1, 0)
+
+    with ThreadPoolExecutor() as pool:  # a thread has a connection of its own
+        pool.submit(publisher.send, [hint]).result(30)
+
+    assert "The broker took 0 of 1 hints: AccessRefused" in caplog.text
 
 
 @pytest.mark.long
