@@ -75,11 +75,9 @@ def test_a_busy_worker_is_not_held_up_by_the_events_it_sends(stack: Stack) -> No
         assert {ended(one, 60).status for one in jobs} == {JobStatus.SUCCEEDED}
 
 
+@pytest.mark.usefixtures("_postgres_server")
 def test_a_broker_that_refuses_takes_no_hint_and_ends_no_publisher(
-    rabbitmq: RabbitMQ,
-    _postgres_server: None,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    rabbitmq: RabbitMQ, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fresh_database()
     wrong = rabbitmq.url.replace("guest:guest", "guest:wrong")
