@@ -53,6 +53,7 @@ def engine() -> Engine:
         sqlalchemy_url(settings.database.url),
         pool_size=settings.database.pool_size,
         max_overflow=settings.database.pool_size,
+        pool_use_lifo=True,  # the last one used has its statements prepared, and needs no ping
         hide_parameters=True,  # what people say is not for the logs
         connect_args=_arguments("longrun")
         | ({"prepare_threshold": None} if settings.database.direct_url else _NOTICED),

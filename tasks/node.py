@@ -39,6 +39,7 @@ class Heart(threading.Thread):
         super().__init__(name="heart", daemon=True)
         self.slots = slots
         self.stopping = threading.Event()
+        self.beating = threading.Event()  # others know of this node
         self._engine = direct_engine()
 
     def run(self) -> None:
@@ -62,6 +63,7 @@ class Heart(threading.Thread):
                 told_to_drain = nodes.beat(
                     conn, self._values(), lease_s=settings.engine.dead_after_s
                 )
+            self.beating.set()
             if told_to_drain and not draining.is_set():
                 logger.warning("Told to drain: an operator asked, or a step ran past its deadline")
                 draining.set()

@@ -88,6 +88,8 @@ class NodeStep(bootsteps.StartStopStep):
         self.threads = [heart, Dispatcher()]
         for thread in self.threads:
             thread.start()
+        # What a worker takes before its first beat would be taken from it when its lease ends.
+        heart.beating.wait(settings.engine.dead_after_s)
 
     def stop(self, parent: Any) -> None:
         """Leave in good order."""

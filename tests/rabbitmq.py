@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import psutil
 from kombu import Connection
 
-from config.local.orphans import end
+from config.local.orphans import MARKER, end, marked
 from config.local.server import EmbeddedServer
 from tests.ports import free_port
 
@@ -33,6 +32,11 @@ class RabbitMQ(EmbeddedServer):
         return self.folder / "rabbitmq"
 
     @property
+    def mark(self) -> str:
+        """What its processes are known by."""
+        return f"rabbitmq-{self.port}"
+
+    @property
     def command(self) -> list[str]:
         """The server in the foreground, sharing nothing with a system's own."""
         environment = {
@@ -47,6 +51,7 @@ class RabbitMQ(EmbeddedServer):
             "RABBITMQ_ENABLED_PLUGINS_FILE": self.data / "no-plugins",
             "ERL_EPMD_PORT": self.names_port,
             "ERL_EPMD_ADDRESS": "127.0.0.1",
+            MARKER: self.mark,
         }
         given = [f"{name}={value}" for name, value in environment.items()]
         return ["env", "-C", str(self.data), *given, str(BINARY)]
@@ -68,6 +73,4 @@ class RabbitMQ(EmbeddedServer):
     def stop(self, timeout_s: float = 0) -> None:
         """End the server as kill -9 does, and the name server that it has started."""
         self.kill()
-        port = str(self.names_port)
-        names = [one for one in psutil.process_iter() if one.name() == "epmd"]
-        end(one for one in names if one.environ().get("ERL_EPMD_PORT") == port)
+        end(marked(self.mark))

@@ -110,6 +110,15 @@ def _running(job_id: UUID, name: str, epoch: int = 1):  # type: ignore[no-untype
         ).one_or_none()
 
 
+def _hint(job_id: UUID) -> Hint:
+    """What is sent of a job's first step."""
+    with connection() as conn:
+        first = step.select().where(step.c.job_id == job_id, step.c.position == 0)
+        row = conn.execute(first).one()
+    pipeline = read(job_id).pipeline
+    return Hint(job_id, row.id, pipeline, row.name, "", row.queue, row.generation, 0)
+
+
 def test_a_killed_worker_keeps_no_place_of_a_concurrency_key(stack: Stack) -> None:
     first = start(keyed, Keyed(sleep_s=2))
     wait_for(lambda: _running(first, "work"), 20)
@@ -122,11 +131,28 @@ def test_a_killed_worker_keeps_no_place_of_a_concurrency_key(stack: Stack) -> No
     assert ends[1].started_at >= ends[0].finished_at
 
 
+def test_a_worker_that_nobody_knows_of_yet_takes_no_step(stack: Stack, tmp_path: Path) -> None:
+    stack.dismiss("io")
+    unreachable = f"postgresql:///longrun?host={tmp_path}"
+    patient = {"ENGINE_DEAD_AFTER_S": "60", "DATABASE_DIRECT_URL": unreachable}
+    stack.start_worker("io", name="unknown", **patient)
+    log = stack.folder / "worker-unknown.log"
+    wait_for(lambda: "this node's heart tries again" in log.read_text(), 60)
+    job_id = start(pipelines.line)
+    publisher.send([_hint(job_id)])
+
+    time.sleep(2)
+    assert not _running(job_id, "write_first")
+    assert read(job_id).status == JobStatus.QUEUED
+
+    stack.dismiss("unknown")
+    stack.start_worker("io")
+    assert ended(job_id, 60).status == JobStatus.SUCCEEDED
+
+
 def test_a_hint_delivered_many_times_runs_its_step_once(stack: Stack, tmp_path: Path) -> None:
     job_id = start(pipelines.halves, Numbers(folder=str(tmp_path)))
-    with connection() as conn:
-        row = conn.execute(step.select().where(step.c.job_id == job_id)).one()
-    hint = Hint(job_id, row.id, "tests.halves", row.name, "", "io", 1, 0)
+    hint = _hint(job_id)
 
     for _ in range(10):
         publisher.send([hint])

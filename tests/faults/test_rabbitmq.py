@@ -10,15 +10,16 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
-from config.db import engine
+from config.db import connection, engine
 from config.settings import settings
 from models.jobs.hints import Hint
 from models.jobs.tables import JobStatus
 from tasks import publisher
 from tasks.celery import app
 from tests.rabbitmq import BINARY, RabbitMQ
-from tests.stack import ROOT, Stack, effects, ended, fresh_database, prepare_owner, read
+from tests.stack import ROOT, Stack, effects, ended, fresh_database, prepare_owner, read, wait_for
 
 pytestmark = [
     pytest.mark.timeout(240),
@@ -52,6 +53,12 @@ def post(client: httpx.Client, name: str, **numbers: object) -> UUID:
     return UUID(answer.json()["id"])
 
 
+def done_steps(jobs: list[UUID]) -> int:
+    with connection() as conn:
+        done = text("SELECT count(*) FROM step WHERE job_id = ANY(:jobs) AND status = 'succeeded'")
+        return int(conn.execute(done, {"jobs": jobs}).scalar_one())
+
+
 def test_jobs_succeed_over_rabbitmq_also_when_it_was_down_as_they_began(
     stack: Stack, rabbitmq: RabbitMQ
 ) -> None:
@@ -69,9 +76,14 @@ def test_jobs_succeed_over_rabbitmq_also_when_it_was_down_as_they_began(
     assert [effects(one) for one in meanwhile] == [["first", "last"]] * 3
 
 
-def test_a_busy_worker_is_not_held_up_by_the_events_it_sends(stack: Stack) -> None:
+def test_busy_workers_are_held_up_neither_by_their_events_nor_by_a_restart(
+    stack: Stack, rabbitmq: RabbitMQ
+) -> None:
     with httpx.Client(base_url=stack.start_web()) as client:
         jobs = [post(client, "fan", count=100) for _ in range(3)]
+        wait_for(lambda: done_steps(jobs) >= 30, 60)
+        rabbitmq.kill()
+        rabbitmq.start()
         assert {ended(one, 60).status for one in jobs} == {JobStatus.SUCCEEDED}
 
 

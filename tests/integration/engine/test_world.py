@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from config.db import connection
 from config.local import EmbeddedPostgres
+from models.jobs import nodes
 from models.jobs.hints import Hint
 from tasks import record
 from tasks.forms import NotReached
@@ -97,6 +98,22 @@ def test_a_beat_waits_for_no_step_that_somebody_has_locked(world: World) -> None
         left = "SELECT lease_until - now() > make_interval(secs => :s) FROM step WHERE id = :id"
         renewed = {"id": hand.claim.step_id, "s": LEASE_S * 0.9}
         assert conn.execute(text(left), renewed).scalar_one()
+
+
+def test_what_a_node_takes_before_it_beats_again_is_its_own_until_the_lease_ends(
+    world: World,
+) -> None:
+    begin(world, "second")
+    (hand,) = world.hands
+    with connection() as conn:
+        nodes.bury(conn, hand.node)  # it was frozen
+
+    world.repair()
+    assert status_of(hand.claim.step_id) == "running"
+
+    world.pass_time(LEASE_S + 1)
+    world.repair()
+    assert status_of(hand.claim.step_id) == "ready"
 
 
 def test_a_claim_whose_answer_was_lost_is_given_back(world: World) -> None:
