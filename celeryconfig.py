@@ -34,8 +34,8 @@ task_acks_late = True
 task_reject_on_worker_lost = False  # with True the parent never hears of a dead child
 worker_prefetch_multiplier = 1
 worker_cancel_long_running_tasks_on_connection_loss = False
-# After RabbitMQ has restarted, Celery would widen the prefetch from a thread of the pool, which waits
-# for the answer on the connection that the event loop reads: the worker then never takes a task again.
+# After a restart of RabbitMQ, Celery would widen the prefetch from a thread of the pool. It waits
+# for the answer on the connection that the event loop reads, and no task would ever be taken again.
 worker_enable_prefetch_count_reduction = False
 worker_send_task_events = True  # for Flower
 task_send_sent_event = False
