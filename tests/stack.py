@@ -50,6 +50,7 @@ def fresh_database() -> None:
     with psycopg.connect(server, autocommit=True) as conn:
         conn.execute(f'DROP DATABASE IF EXISTS "{url.database}" WITH (FORCE)')
         conn.execute(f'CREATE DATABASE "{url.database}" TEMPLATE "{url.database}_template"')
+    engine().dispose()  # of what the publisher's thread has opened since the last stack ended
     publisher.forget_room()
 
 
