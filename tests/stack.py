@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from models.jobs.queries import describe, get_job
 from models.jobs.tables import TERMINAL
 from tasks import publisher
 from tests import pipelines
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 FAST = {
@@ -99,9 +99,7 @@ class Stack:
         wait_for(lambda: live_queues() >= wanted, STARTS_S)
 
     def start_web(self, module: str = "tests.web") -> str:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.web = self._spawn(
             "web",
             f"uvicorn {module}:app --port {self.port} --timeout-graceful-shutdown 2",

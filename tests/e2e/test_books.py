@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.timeout(240)
 NOVEL = Path(__file__).parents[1] / "data/novels/TheSignOfTheFour.txt"
 USER = "00000000-0000-4000-8000-000000000001"
 TOKEN_S = 0.03
+STOPS_S = 5.0  # as long as the request to stop waits; it takes half a second, and more under load
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +223,9 @@ def test_a_stopped_reply_keeps_its_words_and_another_one_can_be_written(
     assert words
     assert long_reply.startswith(words)
     assert len(words) < len(long_reply) / 4
+    job = client.get(f"/jobs/{answer.headers['x-job-id']}").json()
+    asked, ended = map(datetime.fromisoformat, (job["cancel_requested_at"], job["finished_at"]))
+    assert (ended - asked).total_seconds() < STOPS_S
     monkeypatch.undo()
     expected = model[0].expected()
     path = f"/messages/{told['message']['id']}"
