@@ -24,7 +24,6 @@ It counts its calls by model, keeps the bodies, and counts the streams that thei
 import argparse
 import asyncio
 import json
-import socket
 import threading
 import time
 from collections import Counter
@@ -38,6 +37,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests import scripted_planner
+from tests.ports import free_port
 
 WORDS = ["It", "is", "a", "truth", "universally", "acknowledged", "that", "nothing", "is", "lost"]
 ANALYSIS = {"summary": "A person.", "personality_traits": ["kind"], "speech_style": "Plain."}
@@ -236,9 +236,7 @@ class Served:
     """A scripted server served from a thread."""
 
     def __init__(self, model: Application) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}/v1"
         config = uvicorn.Config(model.app, port=self.port, log_level="critical", lifespan="off")
         self.server = uvicorn.Server(config)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from config.local import EmbeddedPostgres, EmbeddedValkey
 from config.local.orphans import MARKER, end, marked
 from tests.chaos import plan
 from tests.chaos.proxy import Address, Link
+from tests.ports import free_port
 from tests.stack import FAST, ROOT
 
 LOOK_EVERY_S = 0.25
@@ -68,7 +68,7 @@ class Site:
 
     async def open(self) -> None:
         """Open the links; start the processes and keep them running."""
-        self.web_port = _free_port()
+        self.web_port = free_port()
         self.servers["web"] = ("127.0.0.1", self.web_port)
         for name in plan.links():
             client, _, server = name.rpartition("-")
@@ -199,12 +199,6 @@ def _kill_family(process: subprocess.Popen[bytes]) -> None:
 def _signal(pid: int, which: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, which)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(happened: Callable[[], object], within_s: float, what: str) -> None:

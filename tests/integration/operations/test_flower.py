@@ -1,7 +1,6 @@
 """What a real Flower shows of our tasks, and to whom."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from models.jobs import hints
 from tasks import publisher
 from tasks.celery import app
 from tests.pipelines import line
+from tests.ports import free_port
 from tests.stack import ROOT, answers, kill_family, start, wait_for
 
 pytestmark = pytest.mark.timeout(180)
@@ -26,9 +26,7 @@ PUBLIC = "https://longrun.example"
 
 @pytest.fixture
 def flower(owner: None, tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = f"celery -A tests.worker flower --conf={ROOT}/config/flower.py"
     with (tmp_path / "flower.log").open("wb") as log:
         running = subprocess.Popen(
